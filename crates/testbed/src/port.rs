@@ -1,0 +1,50 @@
+//! Ports that a server may be started on.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::RangeInclusive;
+
+/// Below the range that the kernel takes ports of outgoing connections from, so that none of
+/// those can stand on the port between the check and the start of a server.
+const PORTS: RangeInclusive<u16> = 10_000..=32_767;
+
+/// Ports tried before giving up.
+const TRIES_MAX: u32 = 200;
+
+/// A port on 127.0.0.1, below 32768, that nobody listened on a moment ago.
+///
+/// Another process may take it before the caller does: whoever starts a server there must check
+/// that it is its own server that answers, and try again if not.
+///
+/// # Errors
+///
+/// If 200 random ports in a row were taken.
+pub fn free_port() -> anyhow::Result<u16> {
+    for _ in 0..TRIES_MAX {
+        let port = any_port();
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    anyhow::bail!("no free port found in {PORTS:?} after {TRIES_MAX} tries")
+}
+
+/// A random port; each new `RandomState` has keys of its own.
+fn any_port() -> u16 {
+    let count = u64::from(PORTS.end() - PORTS.start()) + 1;
+    let offset = RandomState::new().hash_one(std::process::id()) % count;
+    PORTS.start() + u16::try_from(offset).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_free_and_below_the_ephemeral_range() {
+        let ports: Vec<u16> = (0..20).map(|_| free_port().unwrap()).collect();
+        assert!(ports.iter().all(|port| PORTS.contains(port)), "{ports:?}");
+        let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, ports[0])).unwrap();
+        assert!(ports.iter().any(|port| *port != ports[0]), "always the same port");
+    }
+}
