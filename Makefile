@@ -1,0 +1,47 @@
+# What there is to do here. Each task says what it does and installs what it lacks.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench build
+
+# The demo is built without optimisation: from nothing that takes about two minutes on two cores,
+# a release build six to eight, and the demo's pace is set by its participants (CONTRIBUTING.md).
+DEMO_ARGS ?=
+BENCH_ARGS ?=
+TEST_ARGS ?=
+
+help: ## Show the tasks
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: ## Run sagas across three HTTP services, some of which fail (DEMO_ARGS="--sagas 2000 --exit")
+	@scripts/setup demo
+	@echo 'demo: building (about 2 minutes the first time)'
+	cargo build --bin amends
+	target/debug/amends demo $(DEMO_ARGS)
+
+build: ## Build the optimised binary, target/release/amends
+	@scripts/setup demo
+	cargo build --release --bin amends
+
+test: ## Run all tests; they start their own PostgreSQL and Redis
+	@scripts/setup test
+	cargo build --workspace --bins
+	cargo test --workspace $(TEST_ARGS)
+
+check: ## Format, lints, docs, layers, licences: everything but the tests
+	@scripts/setup check
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --quiet
+	cargo test --package amends-tests --test layers --quiet
+	@if cargo deny --version >/dev/null 2>&1; then \
+		cargo deny --log-level error check licenses bans sources; \
+	else \
+		echo 'check: NOT DONE: licences and sources, since cargo-deny is not installed (cargo install cargo-deny)'; \
+	fi
+
+bench: ## Measure sagas per second and latency (BENCH_ARGS="--help" tells what can be set)
+	@scripts/setup test
+	cargo build --release --bin amends
+	target/release/amends bench $(BENCH_ARGS)
