@@ -1,0 +1,17 @@
+//! Registered participants: what a registration says, how it is read and shown, and which
+//! targets may be called at all.
+
+mod document;
+mod endpoint;
+mod fields;
+mod header;
+mod parse;
+mod secret;
+mod spec;
+mod target;
+
+pub use endpoint::{Endpoint, EndpointError};
+pub use header::is_reserved_header;
+pub use secret::Secret;
+pub use spec::{Auth, Breaker, ParticipantSpec, Protocol};
+pub use target::{Blocked, TargetPolicy, TargetRule};
