@@ -1,0 +1,54 @@
+//! New sagas.
+
+use amends_core::SagaId;
+use amends_core::saga::Record;
+
+use super::state::{SagaRow, State};
+use crate::store::{AcceptOutcome, NewSaga};
+
+impl State {
+    /// Makes a saga of facts that were checked before, unless its id or idempotency key is taken.
+    pub(super) fn accept(&mut self, new: &NewSaga, records: Vec<Record>) -> AcceptOutcome {
+        if let Some(existing) = self.existing(new) {
+            return existing;
+        }
+        let ticket = self.take_tickets(&new.saga_id, &new.lock_keys);
+        if let Some(key) = &new.idempotency_key {
+            self.idempotency.insert(key.clone(), new.saga_id.clone());
+        }
+        if new.header.ended_at.is_none() {
+            self.live.insert(new.saga_id.clone());
+        }
+        self.sagas.insert(new.saga_id.clone(), SagaRow::new(new, ticket, records));
+        let tokens = if new.grant { self.grant(&new.saga_id) } else { None };
+        AcceptOutcome::Created { tokens }
+    }
+
+    fn existing(&self, new: &NewSaga) -> Option<AcceptOutcome> {
+        let by_key = || self.idempotency.get(new.idempotency_key.as_ref()?).cloned();
+        let saga_id = Some(new.saga_id.clone())
+            .filter(|saga_id| self.sagas.contains_key(saga_id))
+            .or_else(by_key)?;
+        let request_digest = self.sagas.get(&saga_id)?.request_digest.clone();
+        Some(AcceptOutcome::Exists { saga_id, request_digest })
+    }
+}
+
+impl SagaRow {
+    fn new(new: &NewSaga, ticket: Option<u64>, records: Vec<Record>) -> Self {
+        Self {
+            partition: new.partition,
+            definition: new.definition.clone(),
+            definition_name: new.definition_name.clone(),
+            definition_version: new.definition_version,
+            labels: new.labels.clone(),
+            lock_keys: new.lock_keys.clone(),
+            ticket,
+            idempotency_key: new.idempotency_key.clone(),
+            request_digest: new.request_digest.clone(),
+            created_at: new.created_at,
+            header: new.header.clone(),
+            records,
+        }
+    }
+}

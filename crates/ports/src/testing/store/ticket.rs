@@ -1,0 +1,85 @@
+//! Queues of lock keys: tickets, grants, releases.
+//!
+//! All tickets of a saga have one position, taken when it is accepted; so two sagas stand in the
+//! same order in every queue that they share.
+
+use std::collections::BTreeSet;
+
+use amends_core::saga::Token;
+use amends_core::{LockKey, SagaId, Timestamp};
+
+use super::state::State;
+use crate::store::{Partition, Wake};
+
+impl State {
+    /// Gives `saga_id` a ticket in the queue of each key; the position.
+    pub(super) fn take_tickets(&mut self, saga_id: &SagaId, keys: &[LockKey]) -> Option<u64> {
+        if keys.is_empty() {
+            return None;
+        }
+        let position = self.next_number();
+        for key in keys {
+            self.queues.entry(key.clone()).or_default().insert(position, saga_id.clone());
+        }
+        Some(position)
+    }
+
+    /// New tokens for the saga's keys if it is first in all its queues.
+    pub(super) fn grant(&mut self, saga_id: &SagaId) -> Option<Vec<Token>> {
+        if !self.is_first(saga_id) {
+            return None;
+        }
+        let keys = self.sagas.get(saga_id)?.lock_keys.len();
+        Some((0..keys).map(|_| Token(self.next_number())).collect())
+    }
+
+    /// Takes the saga's tickets away; the keys whose first place became free.
+    pub(super) fn give_back(&mut self, saga_id: &SagaId) -> Vec<LockKey> {
+        let Some(row) = self.sagas.get_mut(saga_id) else { return Vec::new() };
+        let Some(position) = row.ticket.take() else { return Vec::new() };
+        let mut freed = Vec::new();
+        for key in row.lock_keys.clone() {
+            let Some(queue) = self.queues.get_mut(&key) else { continue };
+            let was_first = queue.first_key_value().is_some_and(|(first, _)| *first == position);
+            queue.remove(&position);
+            if queue.is_empty() {
+                self.queues.remove(&key);
+            } else if was_first {
+                freed.push(key);
+            }
+        }
+        freed
+    }
+
+    /// Sets the wake-up of sagas that moved up in one of `freed` and are first everywhere to now.
+    pub(super) fn wake_first(
+        &mut self,
+        freed: &BTreeSet<LockKey>,
+        now: Timestamp,
+    ) -> Vec<(Partition, SagaId)> {
+        let heads: BTreeSet<SagaId> = freed
+            .iter()
+            .filter_map(|key| self.queues.get(key)?.values().next().cloned())
+            .filter(|saga_id| self.is_first(saga_id))
+            .collect();
+        let mut woken = Vec::new();
+        for saga_id in heads {
+            if let Some(row) = self.sagas.get_mut(&saga_id) {
+                row.header.wake = Wake::At(now);
+                woken.push((row.partition, saga_id));
+            }
+        }
+        woken
+    }
+
+    fn is_first(&self, saga_id: &SagaId) -> bool {
+        let Some(row) = self.sagas.get(saga_id) else { return false };
+        let Some(position) = row.ticket else { return false };
+        row.lock_keys.iter().all(|key| {
+            self.queues
+                .get(key)
+                .and_then(|queue| queue.keys().next())
+                .is_some_and(|first| *first == position)
+        })
+    }
+}
