@@ -1,0 +1,234 @@
+//! What clients and operators may ask, and when it makes sense.
+
+use super::Handled;
+use super::{
+    Actor, CallState, Command, Decision, EndStatus, Event, Op, Refusal, Saga, SkipReason, Status,
+};
+use crate::{StepId, StepIndex, Timestamp};
+
+impl Saga {
+    /// Carries a command out.
+    pub(super) fn carry_out(
+        &mut self,
+        at: Timestamp,
+        command: &Command,
+        by: Actor,
+        handled: &mut Handled,
+    ) -> Result<(), Refusal> {
+        self.permits(command)?;
+        match command {
+            Command::Pause if self.paused => {}
+            Command::Resume if !self.paused => {}
+            Command::Cancel if self.decision.is_some() || self.cancel.is_some() => {}
+            Command::Pause => self.note(at, Event::Paused { by }, handled),
+            Command::Resume => self.note(at, Event::Resumed { by }, handled),
+            Command::Cancel => self.note(at, Event::CancelRequested { by }, handled),
+            Command::RetryNow { step } => {
+                for (step, op) in self.retryable(step.as_ref()) {
+                    let attempt = self.step(step).call(op).attempts + 1;
+                    self.note(at, Event::RetryForced { step, op, by: by.clone() }, handled);
+                    self.note(at, Event::CallStarted { step, op, attempt }, handled);
+                }
+            }
+            Command::Skip { step } => {
+                let step = self.named(step)?;
+                let reason = SkipReason::Operator;
+                self.note(at, Event::StepSkipped { step, reason }, handled);
+            }
+            Command::ResolveSucceeded { step, output } => {
+                let (step, op) = self.unsettled(self.named(step)?).ok_or(Refusal::Stale)?;
+                let output = output.clone();
+                let event = Event::CallResolved { step, op, succeeded: true, output, by };
+                self.note(at, event, handled);
+            }
+            Command::ResolveFailed { step } | Command::ResolveUndone { step } => {
+                let succeeded = matches!(command, Command::ResolveUndone { .. });
+                let (step, op) = self.unsettled(self.named(step)?).ok_or(Refusal::Stale)?;
+                let event = Event::CallResolved { step, op, succeeded, output: None, by };
+                self.note(at, event, handled);
+            }
+            Command::Abandon => {
+                let problem = super::Problem {
+                    kind: super::AttemptFailure::Operator,
+                    status: None,
+                    detail: by.sentence("abandoned"),
+                    body: None,
+                };
+                let status = EndStatus::Abandoned;
+                let event = Event::Ended { status, output: None, problem: Some(problem) };
+                self.note(at, event, handled);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a command would be carried out now. Repeating one that has had its effect is
+    /// permitted and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] says why not.
+    pub fn permits(&self, command: &Command) -> Result<(), Refusal> {
+        if self.end.is_some() {
+            return Err(Refusal::Ended(self.status()));
+        }
+        match command {
+            Command::Pause | Command::Resume => Ok(()),
+            Command::Cancel => self.permits_cancel(),
+            Command::RetryNow { .. } if self.paused => Err(Refusal::WrongStatus {
+                status: self.status(),
+                command: command.as_str(),
+                needed: "is not paused",
+            }),
+            Command::RetryNow { step } => {
+                if let Some(step) = step {
+                    self.named(step)?;
+                }
+                if self.retryable(step.as_ref()).is_empty() {
+                    return Err(Refusal::NothingToRetry);
+                }
+                Ok(())
+            }
+            Command::Skip { step } => self.permits_skip(step, command),
+            Command::ResolveSucceeded { step, .. } => {
+                self.permits_resolve(step, command, |op| !op.is_undo())
+            }
+            Command::ResolveFailed { step } => self.permits_resolve(step, command, Op::is_forward),
+            Command::ResolveUndone { step } => self.permits_resolve(step, command, Op::is_undo),
+            Command::Abandon => self.permits_abandon(command),
+        }
+    }
+
+    /// The commands on the whole saga that are permitted now.
+    pub fn permitted(&self) -> Vec<Command> {
+        let all = [
+            if self.paused { Command::Resume } else { Command::Pause },
+            Command::Cancel,
+            Command::RetryNow { step: None },
+            Command::Abandon,
+        ];
+        let is_cancelling = self.cancel.is_some() || self.decision == Some(Decision::Abort);
+        all.into_iter()
+            .filter(|command| self.permits(command).is_ok())
+            .filter(|command| !(is_cancelling && *command == Command::Cancel))
+            .collect()
+    }
+
+    /// The commands on one step that are permitted now.
+    pub fn permitted_on(&self, step: StepIndex) -> Vec<Command> {
+        let step = &self.definition.step(step).id;
+        let all = [
+            Command::RetryNow { step: Some(step.clone()) },
+            Command::Skip { step: step.clone() },
+            Command::ResolveSucceeded { step: step.clone(), output: None },
+            Command::ResolveFailed { step: step.clone() },
+            Command::ResolveUndone { step: step.clone() },
+        ];
+        all.into_iter().filter(|command| self.permits(command).is_ok()).collect()
+    }
+
+    fn permits_cancel(&self) -> Result<(), Refusal> {
+        match (self.decision, self.undecided_pivot()) {
+            (Some(Decision::Commit), _) => Err(Refusal::Committed),
+            (None, Some(pivot)) => {
+                Err(Refusal::PivotUndecided(self.definition.step(pivot).id.clone()))
+            }
+            (Some(Decision::Abort), _) | (None, None) => Ok(()),
+        }
+    }
+
+    fn permits_skip(&self, step: &StepId, command: &Command) -> Result<(), Refusal> {
+        let index = self.named(step)?;
+        let state = self.step(index);
+        let may_skip = self.decision != Some(Decision::Abort)
+            && state.skipped.is_none()
+            && !self.definition.step(index).pivot
+            && match state.forward.state {
+                CallState::Idle => true,
+                CallState::Waiting { .. } | CallState::Stuck { .. } => !state.forward.maybe_effect,
+                _ => false,
+            };
+        if may_skip {
+            return Ok(());
+        }
+        Err(self.wrong_state(
+            index,
+            command,
+            "is not the pivot, of which nothing can have happened, in a saga that is not undoing",
+        ))
+    }
+
+    fn permits_resolve(
+        &self,
+        step: &StepId,
+        command: &Command,
+        fits: fn(Op) -> bool,
+    ) -> Result<(), Refusal> {
+        let index = self.named(step)?;
+        let needed = "has a call of that kind which waits for a retry or is stuck";
+        let Some((_, op)) = self.unsettled(index).filter(|(_, op)| fits(*op)) else {
+            return Err(self.wrong_state(index, command, needed));
+        };
+        // After the commit decision a step cannot be given up, only seen to have succeeded.
+        let is_too_late =
+            matches!(command, Command::ResolveFailed { .. }) && self.decision.is_some();
+        if is_too_late && self.is_persistent(self.definition.step(index), op) {
+            return Err(Refusal::Committed);
+        }
+        Ok(())
+    }
+
+    fn permits_abandon(&self, command: &Command) -> Result<(), Refusal> {
+        let is_quiet = self.calls().all(|(_, _, call)| call.state != CallState::InFlight);
+        if self.status() == Status::Suspended && is_quiet {
+            return Ok(());
+        }
+        Err(Refusal::WrongStatus {
+            status: self.status(),
+            command: command.as_str(),
+            needed: "is suspended and has no call in flight",
+        })
+    }
+
+    fn wrong_state(&self, index: StepIndex, command: &Command, needed: &'static str) -> Refusal {
+        let state = self.step(index);
+        let words = match (state.skipped, self.unsettled(index)) {
+            (Some(_), _) => "skipped".to_owned(),
+            (None, Some((_, op))) => format!("{op} {}", state.call(op).state.as_str()),
+            (None, None) => {
+                let op = self.definition.step(index).forward_op();
+                format!("{op} {}", state.forward.state.as_str())
+            }
+        };
+        Refusal::WrongStepState {
+            step: self.definition.step(index).id.clone(),
+            state: words,
+            command: command.as_str(),
+            needed,
+        }
+    }
+
+    fn named(&self, step: &StepId) -> Result<StepIndex, Refusal> {
+        self.definition
+            .index_of(step.as_str())
+            .ok_or_else(|| Refusal::UnknownStep(step.clone()))
+    }
+
+    /// The step's call that waits for a retry or is stuck; there is at most one.
+    fn unsettled(&self, step: StepIndex) -> Option<(StepIndex, Op)> {
+        self.calls().find_map(|(index, op, call)| {
+            let is_unsettled =
+                matches!(call.state, CallState::Waiting { .. } | CallState::Stuck { .. });
+            (index == step && is_unsettled && self.step(index).skipped.is_none())
+                .then_some((index, op))
+        })
+    }
+
+    fn retryable(&self, step: Option<&StepId>) -> Vec<(StepIndex, Op)> {
+        self.definition
+            .indices()
+            .filter(|index| step.is_none_or(|step| self.definition.step(*index).id == *step))
+            .filter_map(|index| self.unsettled(index))
+            .collect()
+    }
+}

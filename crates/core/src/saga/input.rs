@@ -1,0 +1,185 @@
+//! What a saga is told: answers, times, grants and commands, and why a command is refused.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Op, Status, Token};
+use crate::{Json, StepId, StepIndex};
+
+/// Who asked for something, and why.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// A name; empty where nobody is signed in.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// The reason given; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// Something that happened outside the saga.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// Its lock keys were granted, with tokens in the order of its keys.
+    Granted(Vec<Token>),
+    /// Its start time has come.
+    StartDue,
+    /// An attempt was answered, timed out, or could not be made.
+    Answered {
+        /// Which step.
+        step: StepIndex,
+        /// Which operation.
+        op: Op,
+        /// Which attempt.
+        attempt: u32,
+        /// The answer; boxed, since it is far larger than the rest.
+        answer: Box<Answer>,
+    },
+    /// A pending call was completed by callback or polling.
+    Completed {
+        /// Which step.
+        step: StepIndex,
+        /// Which operation.
+        op: Op,
+        /// The answer.
+        answer: Box<Answer>,
+    },
+    /// A pending call was not completed in time.
+    PendingExpired {
+        /// Which step.
+        step: StepIndex,
+        /// Which operation.
+        op: Op,
+    },
+    /// A scheduled retry is due.
+    RetryDue {
+        /// Which step.
+        step: StepIndex,
+        /// Which operation.
+        op: Op,
+    },
+    /// The deadline has passed.
+    DeadlinePassed,
+    /// The longest wait in the queue has passed.
+    LockWaitPassed,
+    /// A coordinator has taken the saga over.
+    Recovered {
+        /// The partition's new epoch.
+        epoch: u64,
+    },
+    /// Somebody wants something.
+    Command {
+        /// What.
+        command: Command,
+        /// Who and why.
+        by: Actor,
+    },
+}
+
+/// What a client or operator may ask of a live saga.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    /// Start nothing new; hear out what is in flight.
+    Pause,
+    /// Undo a pause.
+    Resume,
+    /// Abort before the decision.
+    Cancel,
+    /// Make the next attempt of one step, or of every waiting or stuck step, at once.
+    RetryNow {
+        /// Which step; all, if none.
+        step: Option<StepId>,
+    },
+    /// Don't run a step of which nothing can have happened.
+    Skip {
+        /// Which step.
+        step: StepId,
+    },
+    /// The step's open call took effect: a person has looked.
+    ResolveSucceeded {
+        /// Which step.
+        step: StepId,
+        /// Its output.
+        output: Option<Json>,
+    },
+    /// The step's open forward call had no effect: a person has looked.
+    ResolveFailed {
+        /// Which step.
+        step: StepId,
+    },
+    /// The step is undone: a person has looked, or has undone it by hand.
+    ResolveUndone {
+        /// Which step.
+        step: StepId,
+    },
+    /// Give a suspended saga up.
+    Abandon,
+}
+
+impl Command {
+    /// The word for it, as the API and the command line write it.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Cancel => "cancel",
+            Self::RetryNow { .. } => "retry",
+            Self::Skip { .. } => "skip",
+            Self::ResolveSucceeded { .. } => "resolve-succeeded",
+            Self::ResolveFailed { .. } => "resolve-failed",
+            Self::ResolveUndone { .. } => "resolve-undone",
+            Self::Abandon => "abandon",
+        }
+    }
+}
+
+/// Why an input changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The saga has ended.
+    #[error("the saga has ended ({0}); nothing about it changes any more")]
+    Ended(Status),
+    /// The pivot has succeeded, or commit is decided: it can only go forward.
+    #[error(
+        "commit is decided: the pivot has succeeded or every step is done, so the saga can only \
+         go forward and cannot be cancelled"
+    )]
+    Committed,
+    /// The pivot may have happened; until its outcome is known there is nothing to cancel.
+    #[error(
+        "the outcome of the pivot step {0} is not known yet, so the saga cannot be cancelled now; \
+         ask again when it is, or resolve the step"
+    )]
+    PivotUndecided(StepId),
+    /// No step of that name.
+    #[error("the saga's definition has no step {0}")]
+    UnknownStep(StepId),
+    /// The step is not in a state to which the command fits.
+    #[error("step {step} is {state}; {command} needs one that {needed}")]
+    WrongStepState {
+        /// Which step.
+        step: StepId,
+        /// What it is now.
+        state: String,
+        /// What was asked.
+        command: &'static str,
+        /// What the command needs.
+        needed: &'static str,
+    },
+    /// Nothing waits or is stuck, so there is nothing to retry.
+    #[error("no call of the saga is waiting for a retry or stuck, so there is nothing to retry")]
+    NothingToRetry,
+    /// The command fits another status only.
+    #[error("the saga is {status}; {command} needs one that {needed}")]
+    WrongStatus {
+        /// The status now.
+        status: Status,
+        /// What was asked.
+        command: &'static str,
+        /// What the command needs.
+        needed: &'static str,
+    },
+    /// An answer, time or grant that nothing waits for (any more). Not an error: drop it.
+    #[error("nothing waits for this (any more)")]
+    Stale,
+}

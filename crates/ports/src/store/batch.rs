@@ -1,0 +1,159 @@
+//! What one transaction of the journal writer holds, and what it answers.
+
+use std::collections::BTreeMap;
+
+use amends_core::definition::Digest;
+use amends_core::saga::{Status, Token};
+use amends_core::{DefinitionName, LockKey, SagaId, StepId, Timestamp};
+
+use super::{InboxId, Lease, Partition};
+
+/// Changes of many sagas that are written together.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// The leases that the batch relies on; each partition at most once.
+    pub leases: Vec<Lease>,
+    /// New sagas. Those in a partition without a lease above are for another owner to start.
+    pub accepts: Vec<NewSaga>,
+    /// Further facts of sagas that exist; each saga's partition has a lease above.
+    pub appends: Vec<Append>,
+    /// Sagas whose lock keys are to be granted now, if their tickets are first in every queue.
+    pub grants: Vec<Grant>,
+    /// Inbox items that are answered.
+    pub settles: Vec<Settle>,
+}
+
+/// A saga to be made.
+#[derive(Clone, Debug)]
+pub struct NewSaga {
+    /// Its id.
+    pub saga_id: SagaId,
+    /// Its partition.
+    pub partition: Partition,
+    /// Identity of its definition's content.
+    pub definition: Digest,
+    /// Its definition's name.
+    pub definition_name: DefinitionName,
+    /// Its definition's version; none for an ad-hoc one.
+    pub definition_version: Option<u32>,
+    /// The caller's labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its lock keys, sorted, each once. It takes a ticket for each, in this transaction.
+    pub lock_keys: Vec<LockKey>,
+    /// Whether its lock keys are granted at once if they are free (see [`Grant`]).
+    pub grant: bool,
+    /// The caller's `Idempotency-Key`.
+    pub idempotency_key: Option<String>,
+    /// Digest of the whole request, to tell a repetition from another request.
+    pub request_digest: String,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// Where it stands.
+    pub header: Header,
+    /// Its first facts: a JSON array of records, numbered from 0.
+    pub records: String,
+    /// How many facts that is.
+    pub record_count: u32,
+}
+
+/// Further facts of a saga.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// Which saga.
+    pub saga_id: SagaId,
+    /// Its partition.
+    pub partition: Partition,
+    /// Number of the first of these facts.
+    pub from: u64,
+    /// The facts: a JSON array of records. May be `[]` when only the header changes.
+    pub records: String,
+    /// How many facts that is.
+    pub record_count: u32,
+    /// Where it stands now; none if its row stays as it is.
+    pub header: Option<Header>,
+    /// Whether its tickets go: the sagas that are first in the queues then are woken.
+    pub release: bool,
+}
+
+/// What a saga's row says besides what never changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Its status.
+    pub status: Status,
+    /// Whether nothing new starts.
+    pub paused: bool,
+    /// The step that it waits for an operator at, or that made it abort.
+    pub step: Option<StepId>,
+    /// Why it stands where it stands, in one sentence.
+    pub reason: Option<String>,
+    /// When this became so.
+    pub updated_at: Timestamp,
+    /// When it ended; set exactly for terminal statuses.
+    pub ended_at: Option<Timestamp>,
+    /// When its owner must look at it.
+    pub wake: Wake,
+}
+
+/// When the owner of a saga's partition must look at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// The owner has it in memory; the next owner must take it over.
+    InMemory,
+    /// At this time, by the store's clock. Also: at once, for a saga that another owner is to
+    /// start.
+    At(Timestamp),
+    /// Only when something happens: a lock key falls free, a command or completion comes.
+    Parked,
+}
+
+/// A request for a saga's lock keys. If it is granted, the saga's wake-up becomes
+/// [`Wake::InMemory`] in the same transaction, so that a crash right after it loses nothing.
+///
+/// No wake-up may be lost either: taking a ticket, releasing and granting lock the keys' rows of
+/// `lock_fence` in sorted order first, and look at the queues in a later statement, so that of
+/// two transactions over one key the second one sees what the first one did.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// Which saga; it has tickets.
+    pub saga_id: SagaId,
+    /// Its partition, which has a lease in the batch.
+    pub partition: Partition,
+}
+
+/// The answer to an inbox item.
+#[derive(Clone, Debug)]
+pub struct Settle {
+    /// Which.
+    pub id: InboxId,
+    /// The answer, as JSON, for the one who posted it.
+    pub result: String,
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default)]
+pub struct Written {
+    /// One an accept, in order.
+    pub accepts: Vec<AcceptOutcome>,
+    /// One a grant, in order: the tokens, in order of the saga's keys, if they were granted.
+    pub grants: Vec<Option<Vec<Token>>>,
+    /// Sagas that are first in all their queues now because another one released: their wake-up
+    /// time was set to now in the same transaction.
+    pub woken: Vec<(Partition, SagaId)>,
+}
+
+/// What became of a submission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AcceptOutcome {
+    /// The saga was made; its lock keys' tokens if it has keys and they were granted at once.
+    Created {
+        /// In order of its keys; none if it has keys and waits.
+        tokens: Option<Vec<Token>>,
+    },
+    /// There is a saga with this id or idempotency key; nothing was written.
+    Exists {
+        /// That saga.
+        saga_id: SagaId,
+        /// The digest of the request that made it.
+        request_digest: String,
+    },
+}
