@@ -60,11 +60,11 @@ impl Graph {
         let pivot = pivots.iter().min().copied();
         let mut starts_after = after.clone();
         for own in pivots {
-            for other in 0..count {
+            for (other, past) in past_pivot.iter().enumerate() {
                 let follows = if pivots.contains(&index(other)) {
                     pivot == Some(index(other)) && pivot != Some(*own)
                 } else {
-                    !past_pivot[other]
+                    !past
                 };
                 if follows && !starts_after[own.get()].contains(&index(other)) {
                     starts_after[own.get()].push(index(other));

@@ -1,11 +1,25 @@
 //! Definitions: what they say, how they are read, and every check they must pass.
 
 mod check;
+mod check_reference;
+mod check_warning;
+mod document;
+mod draft;
 mod fault;
+mod field;
 mod graph;
 mod model;
 mod parse;
+mod read;
+mod read_operation;
+mod read_step;
 mod schema;
+mod suggest;
+
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod fuzz;
 
 pub use check::{ParticipantDefaults, Registry};
 pub use fault::{Fault, FaultCode, Severity};
