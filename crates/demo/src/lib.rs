@@ -1,0 +1,23 @@
+//! Demo participants, the demo and the bench.
+//!
+//! Everything here talks to a coordinator only over its public API, and to its participants only
+//! as the coordinator does; the audit alone looks into their databases.
+
+mod audit;
+mod books;
+mod coordinator;
+mod demo;
+mod fleet;
+pub mod participants;
+mod plan;
+mod progress;
+mod report;
+
+pub use audit::{End, audit};
+pub use books::{Books, Hold, Ledger, Order, Reservation};
+pub use coordinator::Coordinator;
+pub use demo::{DemoOptions, DemoReport, PLACE_ORDER, run};
+pub use participants::{ParticipantOptions, serve_participant};
+pub use plan::{Fate, Outage, Plan, PlannedSaga, Workload};
+pub use progress::{Progress, Show};
+pub use report::{Row, Summary};
