@@ -51,7 +51,7 @@ impl Saga {
         let headers = operation
             .headers
             .iter()
-            .map(|(name, value)| Ok((name.clone(), value.render_text(&scope)?)))
+            .map(|(name, value)| Ok((name.clone(), value.render_header(&scope)?)))
             .collect::<Result<_, ExpressionError>>()?;
         let path = operation.path.render(&scope)?;
         Ok(Request { method: operation.method.clone(), path, headers, body })
