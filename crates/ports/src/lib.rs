@@ -9,7 +9,7 @@ mod ids;
 mod page;
 mod participants;
 pub mod store;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use clock::{Clock, SystemClock};

@@ -1,6 +1,5 @@
 //! New sagas.
 
-use amends_core::SagaId;
 use amends_core::saga::Record;
 
 use super::state::{SagaRow, State};

@@ -88,3 +88,105 @@ impl From<MemoryStore> for Arc<dyn Store> {
         Arc::new(store)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use amends_core::definition::Digest;
+    use amends_core::saga::{Event, Record, Status};
+    use amends_core::{DefinitionName, SagaId};
+
+    use super::*;
+    use crate::SystemClock;
+    use crate::store::{CoordinatorId, Header, NewSaga, Wake, WriteError};
+    use crate::testing::TestClock;
+    use crate::testing::conformance::PARTITIONS;
+
+    async fn fresh() -> (Arc<dyn Store>, ()) {
+        (Arc::new(MemoryStore::new(PARTITIONS, Arc::new(SystemClock::new()))), ())
+    }
+
+    crate::store_conformance!(fresh);
+
+    /// A coordinator's link to a store of one partition, with the right to write to it.
+    async fn linked() -> (MemoryStore, Batch) {
+        let store = MemoryStore::new(1, Arc::new(TestClock::new())).link();
+        let me = CoordinatorId("a".to_owned());
+        let leases = store.acquire(&me, 1, Duration::from_mins(1)).await.unwrap();
+        let record = Record { at: TestClock::ORIGIN, event: Event::Started };
+        let new = NewSaga {
+            saga_id: SagaId::new("s").unwrap(),
+            partition: leases[0].partition,
+            definition: Digest("d".to_owned()),
+            definition_name: DefinitionName::new("d").unwrap(),
+            definition_version: None,
+            labels: BTreeMap::new(),
+            lock_keys: Vec::new(),
+            grant: false,
+            idempotency_key: None,
+            request_digest: String::new(),
+            created_at: TestClock::ORIGIN,
+            header: Header {
+                status: Status::Running,
+                paused: false,
+                step: None,
+                reason: None,
+                updated_at: TestClock::ORIGIN,
+                ended_at: None,
+                wake: Wake::InMemory,
+            },
+            records: serde_json::to_string(&[record]).unwrap(),
+            record_count: 1,
+        };
+        (store, Batch { leases, accepts: vec![new], ..Batch::default() })
+    }
+
+    async fn is_there(store: &MemoryStore) -> bool {
+        store.summary(&SagaId::new("s").unwrap()).await.unwrap().is_some()
+    }
+
+    #[tokio::test]
+    async fn each_fault_happens_once_and_as_it_says() {
+        for (fault, written) in [
+            (Fault::Unavailable, false),
+            (Fault::UnknownApplied, true),
+            (Fault::UnknownNotApplied, false),
+            (Fault::UnknownLate, false),
+        ] {
+            let (store, batch) = linked().await;
+            store.fail_next_write(fault);
+            let error = store.write(&batch).await.unwrap_err();
+            let unknown = matches!(error, WriteError::OutcomeUnknown(_));
+            assert_eq!(unknown, fault != Fault::Unavailable);
+            assert_eq!(is_there(&store).await, written, "{fault:?}");
+            store.write(&batch).await.unwrap();
+            assert!(is_there(&store).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_late_write_happens_before_the_epochs_are_raised_and_never_after() {
+        let (store, batch) = linked().await;
+        store.fail_next_write(Fault::UnknownLate);
+        store.write(&batch).await.unwrap_err();
+        assert!(!is_there(&store).await);
+        let me = CoordinatorId("a".to_owned());
+        store.raise_epochs(&me, &batch.leases, Duration::from_mins(1)).await.unwrap();
+        assert!(is_there(&store).await);
+        assert!(matches!(store.write(&batch).await, Err(WriteError::Fenced(_))));
+    }
+
+    #[tokio::test]
+    async fn one_link_goes_down_alone() {
+        let (store, batch) = linked().await;
+        let other = store.link();
+        store.set_down(true);
+        assert!(store.ready().await.is_err());
+        assert!(matches!(store.write(&batch).await, Err(WriteError::Unavailable(_))));
+        assert!(!is_there(&other).await);
+        other.fail_writes_by(|batch| (!batch.accepts.is_empty()).then_some(Fault::Unavailable));
+        assert!(other.write(&batch).await.is_err());
+        other.write(&Batch::default()).await.unwrap();
+    }
+}

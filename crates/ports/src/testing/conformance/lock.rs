@@ -1,0 +1,261 @@
+//! Lock keys: tickets in order of acceptance, grants, tokens, wake-ups.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use amends_core::SagaId;
+use amends_core::saga::{Status, Token};
+use tokio::task::JoinSet;
+
+use super::PARTITIONS;
+use super::fixture::{FUTURE, World, append, header, id, queued};
+use crate::Store;
+use crate::store::{AcceptOutcome, Append, Batch, Grant, NewSaga, Partition, Wake, Written};
+
+impl World {
+    /// Accepts and answers the tokens, if they were granted at once.
+    async fn enter(&self, saga_id: &str, keys: &[&str]) -> Option<Vec<Token>> {
+        tokens(self.accept(queued(saga_id, keys)).await)
+    }
+
+    async fn ask(&self, saga_id: &str) -> Option<Vec<Token>> {
+        let saga_id = id(saga_id);
+        let (partition, _) = self.store.summary(&saga_id).await.unwrap().unwrap();
+        let grants = vec![Grant { saga_id, partition }];
+        let batch = Batch { grants, ..self.batch() };
+        self.try_write(batch).await.unwrap().grants.remove(0)
+    }
+}
+
+fn tokens(outcome: AcceptOutcome) -> Option<Vec<Token>> {
+    match outcome {
+        AcceptOutcome::Created { tokens } => tokens,
+        AcceptOutcome::Exists { .. } => None,
+    }
+}
+
+fn woken(written: &Written) -> Vec<&str> {
+    let mut ids: Vec<&str> = written.woken.iter().map(|(_, own)| own.as_str()).collect();
+    ids.sort_unstable();
+    ids
+}
+
+fn release(saga_id: &str, from: u64, status: Status) -> Append {
+    let header = Some(header(status));
+    Append { header, release: true, ..append(&id(saga_id), Partition(0), from, &[]) }
+}
+
+/// One token a key if all are free; none at all if one is not.
+pub async fn free_keys_are_granted_at_once(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    assert_eq!(world.enter("ab", &["a", "b"]).await.unwrap().len(), 2);
+    assert_eq!(world.enter("c", &["c"]).await.unwrap().len(), 1);
+    assert_eq!(world.enter("bd", &["b", "d"]).await, None);
+    assert_eq!(world.ask("bd").await, None, "b is held");
+    assert_eq!(world.enter("d", &["d"]).await, None, "bd came first");
+    assert!(world.enter("none", &[]).await.unwrap_or_default().is_empty());
+}
+
+/// With `grant` off a saga takes its place without its keys, and gets them when it asks.
+pub async fn a_saga_that_may_not_start_holds_its_place(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let later = NewSaga { grant: false, ..queued("later", &["k"]) };
+    assert_eq!(tokens(world.accept(later).await), None);
+    assert_eq!(world.enter("next", &["k"]).await, None);
+    assert_eq!(world.ask("next").await, None);
+    let granted = world.ask("later").await.unwrap();
+    assert_eq!(granted.len(), 1);
+    let again = world.ask("later").await.unwrap();
+    assert!(again >= granted, "a holder that asks again, after a lost answer, still holds");
+    assert_eq!(world.ask("next").await, None);
+}
+
+/// First come, first served.
+pub async fn a_release_wakes_exactly_the_next(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    assert!(world.enter("s0", &["k"]).await.is_some());
+    assert!(world.enter("other", &["other"]).await.is_some());
+    for n in 1..5 {
+        let new = NewSaga { partition: Partition(n), ..queued(&format!("s{n}"), &["k"]) };
+        assert_eq!(tokens(world.accept(new).await), None);
+    }
+    for n in 1..5 {
+        let next = id(&format!("s{n}"));
+        assert_eq!(world.ask(next.as_str()).await, None, "the one before still holds");
+        let written = world.end(&id(&format!("s{}", n - 1))).await;
+        assert_eq!(written.woken, [(Partition(n), next.clone())]);
+        assert_eq!(world.ask(next.as_str()).await.unwrap().len(), 1);
+    }
+    assert!(world.end(&id("s4")).await.woken.is_empty());
+    assert!(world.enter("late", &["k"]).await.is_some(), "the key is free again");
+}
+
+/// It is woken by the last of those it waits for, and others wait for it meanwhile.
+pub async fn a_saga_of_several_keys_waits_for_all_of_them(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    assert!(world.enter("x", &["x"]).await.is_some());
+    assert!(world.enter("y", &["y"]).await.is_some());
+    assert_eq!(world.enter("xy", &["x", "y"]).await, None);
+    assert_eq!(world.enter("y2", &["y"]).await, None);
+    assert!(world.end(&id("x")).await.woken.is_empty(), "y is still held");
+    assert_eq!(world.ask("xy").await, None);
+    assert_eq!(world.enter("x2", &["x"]).await, None, "xy is first in x");
+    assert_eq!(woken(&world.end(&id("y")).await), ["xy"]);
+    assert_eq!(world.ask("xy").await.unwrap().len(), 2);
+    assert_eq!(world.ask("y2").await, None);
+    assert_eq!(woken(&world.end(&id("xy")).await), ["x2", "y2"]);
+}
+
+/// A waiter in the middle leaves: the holder before it is not woken, nor the one behind it.
+pub async fn a_waiter_that_leaves_wakes_nobody_who_was_first_before(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    assert!(world.enter("holder", &["k"]).await.is_some());
+    assert_eq!(world.enter("leaver", &["k"]).await, None);
+    assert_eq!(world.enter("last", &["k"]).await, None);
+    assert!(world.end(&id("leaver")).await.woken.is_empty());
+    assert_eq!(world.ask("last").await, None);
+    assert_eq!(woken(&world.end(&id("holder")).await), ["last"]);
+    assert!(world.end(&id("holder")).await.woken.is_empty(), "releasing twice is harmless");
+}
+
+/// A waiter that was first in one queue leaves while it waits in another.
+pub async fn a_waiter_that_leaves_lets_the_next_but_one_move_up(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    assert!(world.enter("x", &["x"]).await.is_some());
+    assert_eq!(world.enter("xy", &["x", "y"]).await, None);
+    assert_eq!(world.enter("yz", &["y", "z"]).await, None);
+    assert_eq!(woken(&world.end(&id("xy")).await), ["yz"]);
+    assert_eq!(world.ask("yz").await.unwrap().len(), 2);
+}
+
+/// Releases come before acceptances; who waits comes before who is new.
+pub async fn one_batch_may_release_and_accept(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.enter("a", &["a"]).await;
+    world.enter("b", &["b"]).await;
+    world.enter("b2", &["b"]).await;
+    let batch = Batch {
+        appends: vec![release("a", 1, Status::Completed), release("b", 1, Status::Completed)],
+        accepts: vec![queued("a3", &["a"]), queued("b3", &["b"])],
+        ..world.batch()
+    };
+    let written = world.try_write(batch).await.unwrap();
+    assert_eq!(woken(&written), ["b2"], "the new one is granted, not woken");
+    let granted: Vec<bool> =
+        written.accepts.into_iter().map(|outcome| tokens(outcome).is_some()).collect();
+    assert_eq!(granted, [true, false]);
+    assert_eq!(world.ask("b3").await, None);
+    let batch = Batch {
+        appends: vec![release("b2", 1, Status::Compensated)],
+        grants: vec![Grant { saga_id: id("b3"), partition: Partition(0) }],
+        ..world.batch()
+    };
+    let written = world.try_write(batch).await.unwrap();
+    assert!(written.grants[0].is_some(), "grants come after releases");
+}
+
+/// Two that ask for one key in one batch: the first gets it, whatever else they ask for.
+pub async fn one_batch_grants_a_key_once(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let accepts = vec![
+        queued("s", &["k", "l"]),
+        queued("t", &["k"]),
+        queued("u", &["m"]),
+        queued("v", &["j", "l"]),
+    ];
+    let granted: Vec<Option<usize>> = world
+        .accept_all(accepts)
+        .await
+        .into_iter()
+        .map(|outcome| tokens(outcome).map(|tokens| tokens.len()))
+        .collect();
+    assert_eq!(granted, [Some(2), None, Some(1), None]);
+    assert_eq!(woken(&world.end(&id("s")).await), ["t", "v"]);
+}
+
+/// Keys released at the pivot are the next one's while the first still runs.
+pub async fn a_release_before_the_end_lets_the_next_run(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.enter("first", &["k"]).await;
+    world.enter("second", &["k"]).await;
+    let written = world.append(release("first", 1, Status::Confirming)).await;
+    assert_eq!(woken(&written), ["second"]);
+    assert!(world.ask("second").await.is_some());
+    assert_eq!(world.ask("first").await, None, "it has no tickets any more");
+    assert!(world.end(&id("first")).await.woken.is_empty());
+    assert_eq!(world.enter("third", &["k"]).await, None, "the second still holds");
+}
+
+/// The wake-up stands in the store, so that a lost poke loses nothing.
+pub async fn a_woken_saga_is_due_even_if_it_was_in_memory(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    for (key, wake) in [("p", Wake::Parked), ("m", Wake::InMemory), ("t", Wake::At(FUTURE))] {
+        world.enter(&format!("{key}1"), &[key]).await;
+        let mut waiter = queued(&format!("{key}2"), &[key]);
+        waiter.header.wake = wake;
+        world.accept(waiter).await;
+    }
+    assert!(world.store.claim_due(&world.leases, 9).await.unwrap().is_empty());
+    for key in ["p", "m", "t"] {
+        let waiter = format!("{key}2");
+        assert_eq!(woken(&world.end(&id(&format!("{key}1"))).await), [waiter.as_str()]);
+        let due = world.store.claim_due(&world.leases, 9).await.unwrap();
+        let due: Vec<&str> = due.iter().map(|own| own.saga_id.as_str()).collect();
+        assert_eq!(due, [waiter.as_str()]);
+    }
+}
+
+/// For each key, whoever holds it and however often it was forgotten.
+pub async fn tokens_grow_with_every_grant(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let mut newest: BTreeMap<&str, Token> = BTreeMap::new();
+    for round in 0..4 {
+        for keys in [&["a"][..], &["a", "b"], &["b", "c"]] {
+            let name = format!("s{round}{}", keys.concat());
+            let granted = world.enter(&name, keys).await.unwrap();
+            assert_eq!(granted.len(), keys.len());
+            for (key, token) in keys.iter().zip(granted) {
+                let before = newest.insert(key, token).unwrap_or(Token(0));
+                assert!(token > before, "{key}: {token:?} after {before:?}");
+            }
+            world.end(&id(&name)).await;
+        }
+        world.store.delete_ended(FUTURE, 100).await.unwrap();
+    }
+}
+
+/// Sagas over pairs of keys, submitted at once from everywhere: each runs, and no two share a key.
+pub async fn crossing_keys_never_deadlock(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let keys = ["a", "b", "c", "d"];
+    let mut tasks = JoinSet::new();
+    for n in 0..24_usize {
+        let mut pair = [keys[n % 4], keys[(n + 1 + n / 4 % 3) % 4]];
+        pair.sort_unstable();
+        let mut new = queued(&format!("s{n:02}"), &pair);
+        new.partition = Partition(u16::try_from(n).unwrap() % PARTITIONS);
+        let leases = vec![world.leases[usize::from(new.partition.0)]];
+        let (store, saga_id) = (Arc::clone(&world.store), new.saga_id.clone());
+        let batch = Batch { leases, accepts: vec![new], ..Batch::default() };
+        tasks.spawn(async move {
+            let mut written = store.write(&batch).await.unwrap();
+            (saga_id, pair, tokens(written.accepts.remove(0)).is_some())
+        });
+    }
+    let entered = tasks.join_all().await;
+    let pairs: BTreeMap<SagaId, [&str; 2]> =
+        entered.iter().map(|(saga_id, pair, _)| (saga_id.clone(), *pair)).collect();
+    let mut holders: BTreeSet<SagaId> =
+        entered.into_iter().filter(|(_, _, granted)| *granted).map(|own| own.0).collect();
+    let mut done = 0;
+    while let Some(saga_id) = holders.pop_first() {
+        done += 1;
+        for (_, next) in world.end(&saga_id).await.woken {
+            assert!(world.ask(next.as_str()).await.is_some(), "woken, but not first");
+            let shares = |held: &&SagaId| pairs[*held].iter().any(|key| pairs[&next].contains(key));
+            assert_eq!(holders.iter().find(shares), None, "shares a key with {next}");
+            holders.insert(next);
+        }
+    }
+    assert_eq!(done, 24, "all have run");
+}
