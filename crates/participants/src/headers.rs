@@ -1,0 +1,159 @@
+//! The headers of a call, as the participant contract lists them, and its signature.
+//!
+//! Several fencing tokens stand as a list of integers (RFC 8941) in order of the lock keys; a
+//! single one is a plain integer, which is the same list of one.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use amends_core::participant::is_reserved_header;
+use amends_core::saga::AttemptFailure;
+use amends_ports::OutgoingCall;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::Mac as _;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::credentials::Credentials;
+use crate::failure::Failure;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const SAGA_ID: HeaderName = HeaderName::from_static("saga-id");
+const SAGA_STEP: HeaderName = HeaderName::from_static("saga-step");
+const SAGA_OPERATION: HeaderName = HeaderName::from_static("saga-operation");
+const SAGA_ATTEMPT: HeaderName = HeaderName::from_static("saga-attempt");
+const SAGA_FORWARD_OUTCOME: HeaderName = HeaderName::from_static("saga-forward-outcome");
+const SAGA_FENCING_TOKEN: HeaderName = HeaderName::from_static("saga-fencing-token");
+const SAGA_DEADLINE: HeaderName = HeaderName::from_static("saga-deadline");
+const SAGA_CALLBACK_URL: HeaderName = HeaderName::from_static("saga-callback-url");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const WEBHOOK_ID: HeaderName = HeaderName::from_static("webhook-id");
+const WEBHOOK_TIMESTAMP: HeaderName = HeaderName::from_static("webhook-timestamp");
+const WEBHOOK_SIGNATURE: HeaderName = HeaderName::from_static("webhook-signature");
+
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("amends/", env!("CARGO_PKG_VERSION")));
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const ACCEPTED: HeaderValue =
+    HeaderValue::from_static("application/json, application/problem+json");
+const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+
+/// Everything but `Host` and what HTTP adds for the body.
+///
+/// # Errors
+///
+/// A header of the definition that HTTP cannot carry; nothing may be sent.
+pub(crate) fn headers(
+    call: &OutgoingCall,
+    body: Option<&str>,
+    timeout: Duration,
+    credentials: &Credentials,
+) -> Result<HeaderMap, Failure> {
+    let mut map = HeaderMap::with_capacity(24);
+    of_definition(call, &mut map)?;
+    let key = call.key.to_string();
+    map.insert(USER_AGENT, AGENT);
+    map.insert(ACCEPT, ACCEPTED);
+    map.insert(ACCEPT_ENCODING, IDENTITY);
+    if body.is_some() {
+        map.insert(CONTENT_TYPE, JSON);
+    }
+    map.insert(IDEMPOTENCY_KEY, value("the idempotency key", format!("\"{key}\""))?);
+    map.insert(SAGA_ID, value("the saga's id", call.key.saga_id.as_str().to_owned())?);
+    map.insert(SAGA_STEP, value("the step's id", call.key.step_id.as_str().to_owned())?);
+    map.insert(SAGA_OPERATION, HeaderValue::from_static(call.key.op.as_str()));
+    map.insert(SAGA_ATTEMPT, HeaderValue::from(call.attempt));
+    let context = &call.context;
+    if let Some(outcome) = context.forward_outcome {
+        map.insert(SAGA_FORWARD_OUTCOME, HeaderValue::from_static(outcome.as_str()));
+    }
+    if !context.tokens.is_empty() {
+        map.insert(SAGA_FENCING_TOKEN, value("the fencing token", tokens(call))?);
+    }
+    let deadline = context.now.after(timeout).to_string();
+    map.insert(SAGA_DEADLINE, value("the deadline", deadline)?);
+    if let Some(url) = &context.callback_url {
+        map.insert(SAGA_CALLBACK_URL, value("the callback URL", url.clone())?);
+    }
+    if let Some(trace) = &context.traceparent {
+        map.insert(TRACEPARENT, value("traceparent", trace.clone())?);
+    }
+    if !credentials.signers.is_empty() {
+        sign(&key, context.now.0 / 1_000_000, body.unwrap_or_default(), credentials, &mut map)?;
+    }
+    if let Some((name, secret)) = &credentials.header {
+        map.insert(name.clone(), secret.clone());
+    }
+    Ok(map)
+}
+
+/// What goes with a question that belongs to no call.
+pub(crate) fn of_question() -> HeaderMap {
+    let mut map = HeaderMap::with_capacity(4);
+    map.insert(USER_AGENT, AGENT);
+    map.insert(ACCEPT_ENCODING, IDENTITY);
+    map
+}
+
+fn of_definition(call: &OutgoingCall, map: &mut HeaderMap) -> Result<(), Failure> {
+    for (name, text) in &call.request.headers {
+        let known = HeaderName::try_from(name.as_str()).map_err(|_| {
+            let detail = format!("{name:?} is no name of a header; nothing was sent");
+            Failure::unsent(AttemptFailure::Expression, detail)
+        })?;
+        // The check of definitions refuses these; here they only must not win.
+        if !is_reserved_header(known.as_str()) {
+            map.insert(known, value(name, text.clone())?);
+        }
+    }
+    Ok(())
+}
+
+/// A header's value, which `what` names for people. Its text may be a secret of the definition's
+/// input and is not shown.
+fn value(what: &str, text: String) -> Result<HeaderValue, Failure> {
+    let visible = text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    HeaderValue::try_from(text).ok().filter(|_| visible).ok_or_else(|| {
+        let detail = format!(
+            "the value of the header {what} holds a character that no header can carry (a line \
+             break, or one outside ASCII); nothing was sent"
+        );
+        Failure::unsent(AttemptFailure::Expression, detail)
+    })
+}
+
+fn tokens(call: &OutgoingCall) -> String {
+    let mut text = String::new();
+    for (index, (_, token)) in call.context.tokens.iter().enumerate() {
+        let comma = if index == 0 { "" } else { ", " };
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{comma}{}", token.0);
+    }
+    text
+}
+
+/// Standard Webhooks 1.0: HMAC-SHA256 over `id.timestamp.body`, once for each secret.
+fn sign(
+    id: &str,
+    timestamp_s: i64,
+    body: &str,
+    credentials: &Credentials,
+    map: &mut HeaderMap,
+) -> Result<(), Failure> {
+    let head = format!("{id}.{timestamp_s}.");
+    let mut signatures = String::new();
+    for signer in &credentials.signers {
+        let mut mac = signer.clone();
+        mac.update(head.as_bytes());
+        mac.update(body.as_bytes());
+        if !signatures.is_empty() {
+            signatures.push(' ');
+        }
+        signatures.push_str("v1,");
+        STANDARD.encode_string(mac.finalize().into_bytes(), &mut signatures);
+    }
+    map.insert(WEBHOOK_ID, value("webhook-id", id.to_owned())?);
+    map.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp_s));
+    map.insert(WEBHOOK_SIGNATURE, value("webhook-signature", signatures)?);
+    Ok(())
+}
