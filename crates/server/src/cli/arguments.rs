@@ -1,0 +1,91 @@
+//! The commands, and which file runs which.
+
+use clap::{Parser, Subcommand};
+
+use super::configuration::{ConfigArguments, ConfigCommand};
+use super::definition::DefinitionCommand;
+use super::explore::ExploreArguments;
+use super::participant::ParticipantCommand;
+use super::saga::SagaCommand;
+use super::screen::Screen;
+use super::{completions, configuration, definition, explore, participant, saga, serve};
+use crate::client::Client;
+use crate::failure::Failure;
+
+/// Coordinator for sagas and TCC across services: every step finishes, or is made good again.
+#[derive(Debug, Parser)]
+#[command(
+    name = "amends",
+    version,
+    after_help = "Exit status: 0 done; 1 failed; 2 wrong command line or configuration; 3 not found or refused."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Global {
+    /// Server that the client commands talk to
+    #[arg(long, global = true, env = "AMENDS_URL", default_value = "http://127.0.0.1:7411")]
+    pub(crate) url: String,
+    /// Print JSON, as the API answers it, instead of tables
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a coordinator
+    Serve(ConfigArguments),
+    /// Check, store and look at definitions
+    #[command(subcommand, alias = "definitions")]
+    Definition(DefinitionCommand),
+    /// Show what would happen at every failure point of a definition, without a call made
+    Explore(ExploreArguments),
+    /// Register and look at participants
+    #[command(subcommand, alias = "participants")]
+    Participant(ParticipantCommand),
+    /// Start, watch and command sagas
+    #[command(subcommand, alias = "sagas")]
+    Saga(SagaCommand),
+    /// Look at the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print a script that completes commands in a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs one command to its end.
+pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
+    let Arguments { global, command } = arguments;
+    let mut screen = Screen::new(global.json);
+    let client = || Client::new(&global.url);
+    match command {
+        Command::Serve(arguments) => serve::run(&arguments, &mut screen).await,
+        Command::Definition(command) => definition::run(command, client, &mut screen).await,
+        Command::Explore(arguments) => explore::run(&arguments, client, &mut screen).await,
+        Command::Participant(command) => participant::run(command, &client()?, &mut screen).await,
+        Command::Saga(command) => saga::run(command, &client()?, &mut screen).await,
+        Command::Config(command) => configuration::run(command, &mut screen),
+        Command::Completions { shell } => completions::run(shell, &mut screen),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory as _;
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,16 @@
+//! The command line: one file a command, all of them clients of the public API but `serve`,
+//! `demo`, `config` and what works on files.
+
+mod answer;
+mod arguments;
+mod completions;
+mod configuration;
+mod definition;
+mod document;
+mod explore;
+mod participant;
+mod saga;
+mod screen;
+mod serve;
+
+pub(crate) use arguments::{Arguments, run};

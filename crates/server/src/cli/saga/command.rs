@@ -1,0 +1,151 @@
+//! The commands on sagas and steps. Each answers when it is durable, with the saga as it then is.
+
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use super::super::answer::text;
+use super::super::screen::Screen;
+use super::start::json_argument;
+use crate::client::Client;
+use crate::failure::Failure;
+
+/// A command on a whole saga.
+#[derive(Debug, Args)]
+pub(crate) struct OnSaga {
+    /// Id of the saga
+    id: String,
+    #[command(flatten)]
+    said: Said,
+}
+
+/// A command on one step.
+#[derive(Debug, Args)]
+pub(crate) struct OnStep {
+    /// Id of the saga
+    id: String,
+    /// Id of the step
+    step: String,
+    #[command(flatten)]
+    said: Said,
+}
+
+/// `retry`.
+#[derive(Debug, Args)]
+pub(crate) struct Retry {
+    /// Id of the saga
+    id: String,
+    /// Only this step
+    #[arg(long)]
+    step: Option<String>,
+    #[command(flatten)]
+    said: Said,
+}
+
+/// `resolve`.
+#[derive(Debug, Args)]
+pub(crate) struct Resolve {
+    /// Id of the saga
+    id: String,
+    /// Id of the step
+    step: String,
+    /// What became of it
+    #[arg(long = "as", value_name = "END")]
+    end: End,
+    /// The step's output, as JSON (with --as succeeded); @FILE reads a file
+    #[arg(long, value_name = "JSON")]
+    output: Option<String>,
+    #[command(flatten)]
+    said: Said,
+}
+
+/// What became of a step's call.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum End {
+    /// It took effect
+    Succeeded,
+    /// It had no effect
+    Failed,
+    /// Its effect is made good
+    Undone,
+}
+
+/// What the journal keeps of who and why.
+#[derive(Debug, Args)]
+pub(crate) struct Said {
+    /// Why, for the journal
+    #[arg(long)]
+    reason: Option<String>,
+    /// Who, for the journal
+    #[arg(long, env = "AMENDS_ACTOR")]
+    actor: Option<String>,
+}
+
+/// pause, resume, cancel, abandon.
+pub(crate) async fn on_saga(
+    verb: &str,
+    on: &OnSaga,
+    client: &Client,
+    screen: &mut Screen,
+) -> Result<(), Failure> {
+    sent(&[&on.id, verb], json!({}), &on.said, client, screen).await
+}
+
+/// retry.
+pub(crate) async fn retry(on: &Retry, client: &Client, screen: &mut Screen) -> Result<(), Failure> {
+    let body = on.step.as_ref().map_or(json!({}), |step| json!({ "step": step }));
+    sent(&[&on.id, "retry"], body, &on.said, client, screen).await
+}
+
+/// skip.
+pub(crate) async fn skip(on: &OnStep, client: &Client, screen: &mut Screen) -> Result<(), Failure> {
+    sent(&[&on.id, "steps", &on.step, "skip"], json!({}), &on.said, client, screen).await
+}
+
+/// resolve as succeeded, failed or undone.
+pub(crate) async fn resolve(
+    on: &Resolve,
+    client: &Client,
+    screen: &mut Screen,
+) -> Result<(), Failure> {
+    let verb = match on.end {
+        End::Succeeded => "resolve-succeeded",
+        End::Failed => "resolve-failed",
+        End::Undone => "resolve-undone",
+    };
+    let body = match (&on.output, on.end) {
+        (None, _) => json!({}),
+        (Some(output), End::Succeeded) => json!({ "output": json_argument("--output", output)? }),
+        (Some(_), End::Failed | End::Undone) => {
+            let advice = "--output goes with --as succeeded only";
+            return Err(Failure::Usage(advice.to_owned()));
+        }
+    };
+    sent(&[&on.id, "steps", &on.step, verb], body, &on.said, client, screen).await
+}
+
+async fn sent(
+    path: &[&str],
+    mut body: Value,
+    said: &Said,
+    client: &Client,
+    screen: &mut Screen,
+) -> Result<(), Failure> {
+    if let Some(reason) = &said.reason {
+        body["reason"] = json!(reason);
+    }
+    let path: Vec<&str> = ["sagas"].iter().chain(path).copied().collect();
+    let mut request = client.post(&path).json(&body);
+    if let Some(actor) = &said.actor {
+        request = request.header("amends-actor", actor);
+    }
+    let answer = request.send().await?;
+    screen.show(&answer, |screen| {
+        let paused = if answer["paused"] == true { ", paused" } else { "" };
+        let [id, status] = ["id", "status"].map(|member| text(&answer, member));
+        screen.line(&format!("saga {id} is {status}{paused}"))?;
+        match text(&answer, "explanation").as_str() {
+            "" => Ok(()),
+            explanation => screen.line(&format!("  {explanation}")),
+        }
+    })
+}
