@@ -14,6 +14,7 @@ mod read;
 mod read_operation;
 mod read_step;
 mod schema;
+mod schema_work;
 mod suggest;
 
 #[cfg(test)]

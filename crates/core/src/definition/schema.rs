@@ -9,6 +9,7 @@ use std::fmt;
 use boon::{Compiler, Draft, ErrorKind, SchemaIndex, Schemas, UrlLoader, ValidationError};
 use serde_json::Value;
 
+use super::schema_work;
 use crate::Json;
 
 /// Most violations that are reported of one input.
@@ -56,6 +57,7 @@ impl InputSchema {
         if !schema.is_object() && !schema.is_boolean() {
             return Err("a JSON schema is an object, such as { \"type\": \"object\" }".to_owned());
         }
+        schema_work::check(schema)?;
         check_patterns(schema)?;
         let mut compiler = Compiler::new();
         compiler.set_default_draft(Draft::V2020_12);
