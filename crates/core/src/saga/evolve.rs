@@ -70,6 +70,7 @@ impl Saga {
             end: None,
             fact_count: 1,
             assumes_conditions: false,
+            held: false,
         }
     }
 

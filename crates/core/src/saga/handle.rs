@@ -347,7 +347,7 @@ impl Saga {
             CallState::Waiting { until } | CallState::Stuck { until: Some(until) } => until <= at,
             _ => false,
         };
-        if !is_due || self.paused {
+        if !is_due || self.paused || self.held {
             return Err(Refusal::Stale);
         }
         let attempt = call.attempts + 1;

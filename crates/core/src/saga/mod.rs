@@ -10,6 +10,7 @@ mod command;
 mod effect;
 mod event;
 mod evolve;
+mod explain;
 mod handle;
 mod input;
 mod plan;

@@ -75,7 +75,7 @@ impl Saga {
     }
 
     /// The step whose failure makes the saga abort.
-    pub(super) fn failed_step(&self) -> Option<(StepIndex, Op)> {
+    pub fn failed_step(&self) -> Option<(StepIndex, Op)> {
         self.definition.indices().find_map(|index| {
             let (step, state) = (self.definition.step(index), self.step(index));
             let is_failed =
@@ -100,7 +100,7 @@ impl Saga {
 
     /// Starts (or skips) the first step that may start.
     fn start_forward(&self) -> Option<Event> {
-        if self.paused {
+        if self.paused || self.held {
             return None;
         }
         let step = self.definition.indices().find(|index| self.may_start(*index))?;
@@ -142,7 +142,7 @@ impl Saga {
     }
 
     fn start_confirm(&self) -> Option<Event> {
-        if self.paused {
+        if self.paused || self.held {
             return None;
         }
         self.definition
@@ -186,7 +186,7 @@ impl Saga {
 
     /// Starts the undo of the first step that needs one and may be undone (rules 6 and 7).
     fn start_undo(&self) -> Option<Event> {
-        if self.paused {
+        if self.paused || self.held {
             return None;
         }
         let may_undo = |index: &StepIndex| {

@@ -25,6 +25,8 @@ pub struct Saga {
     pub(super) fact_count: u64,
     /// Every `when` is taken to hold.
     pub(super) assumes_conditions: bool,
+    /// Nothing new starts here: another coordinator goes on. Not a fact.
+    pub(super) held: bool,
 }
 
 /// How a saga ended.
@@ -184,6 +186,20 @@ impl Saga {
     /// Whether nothing new starts.
     pub const fn is_paused(&self) -> bool {
         self.paused
+    }
+
+    /// Starts no further call, so that the saga can be handed over; forgotten by a replay.
+    pub const fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Whether it is still in the queue because its lock keys were not granted.
+    pub fn waits_for_lock(&self) -> bool {
+        !self.started
+            && self.end.is_none()
+            && self.decision.is_none()
+            && self.tokens.is_none()
+            && !self.accepted.lock_keys.is_empty()
     }
 
     /// Whether its deadline has passed.

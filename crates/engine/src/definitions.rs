@@ -1,0 +1,100 @@
+//! Definitions, compiled once and kept.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amends_core::DefinitionName;
+use amends_core::definition::{self, Definition, Digest, Registry};
+use amends_ports::store::{self, StoredDefinition};
+use parking_lot::Mutex;
+
+use crate::engine::Inner;
+
+/// Most compiled definitions that are kept.
+const KEPT_MAX: usize = 4_096;
+
+/// How long the newest version of a name is believed without asking the store: another
+/// coordinator may have stored a newer one. This one forgets at once what it replaces itself.
+const NEWEST_FOR: Duration = Duration::from_secs(1);
+
+type Newest = HashMap<DefinitionName, (Duration, StoredDefinition, Arc<Definition>)>;
+
+/// What was compiled so far.
+#[derive(Debug, Default)]
+pub(crate) struct Definitions {
+    compiled: Mutex<HashMap<Digest, Arc<Definition>>>,
+    newest: Mutex<Newest>,
+}
+
+impl Definitions {
+    /// Keeps a definition that was compiled elsewhere.
+    pub(crate) fn keep(&self, definition: &Arc<Definition>) {
+        let mut compiled = self.compiled.lock();
+        if compiled.len() >= KEPT_MAX {
+            // Those that live sagas need stay alive through them, and the rest is read again.
+            compiled.clear();
+        }
+        compiled.insert(definition.digest.clone(), Arc::clone(definition));
+    }
+
+    /// Forgets which version of a name is the newest.
+    pub(crate) fn forget_newest(&self, name: &DefinitionName) {
+        self.newest.lock().remove(name);
+    }
+
+    fn compile(&self, stored: &StoredDefinition) -> Result<Arc<Definition>, store::Error> {
+        if let Some(definition) = self.compiled.lock().get(&stored.digest) {
+            return Ok(Arc::clone(definition));
+        }
+        let parsed = definition::parse(stored.source.value(), &Registry { participants: None });
+        let Some(definition) = parsed.definition else {
+            let detail =
+                format!("definition {} ({}) does not pass its checks", stored.name, stored.digest);
+            return Err(store::Error::Corrupt(detail));
+        };
+        self.keep(&definition);
+        Ok(definition)
+    }
+}
+
+impl Inner {
+    /// The definition with this content.
+    pub(crate) async fn compiled(
+        &self,
+        digest: &Digest,
+    ) -> Result<Option<Arc<Definition>>, store::Error> {
+        if let Some(definition) = self.definitions.compiled.lock().get(digest) {
+            return Ok(Some(Arc::clone(definition)));
+        }
+        let stored = self.store.definition(digest).await?;
+        stored.map(|stored| self.definitions.compile(&stored)).transpose()
+    }
+
+    /// A version of a definition; the newest without a number.
+    pub(crate) async fn stored_definition(
+        &self,
+        name: &DefinitionName,
+        version: Option<u32>,
+    ) -> Result<Option<(StoredDefinition, Arc<Definition>)>, store::Error> {
+        let now = self.clock.elapsed();
+        if version.is_none()
+            && let Some((at, stored, definition)) = self.definitions.newest.lock().get(name)
+            && now.saturating_sub(*at) < NEWEST_FOR
+        {
+            return Ok(Some((stored.clone(), Arc::clone(definition))));
+        }
+        let Some(stored) = self.store.definition_version(name, version).await? else {
+            return Ok(None);
+        };
+        let definition = self.definitions.compile(&stored)?;
+        if version.is_none() {
+            let mut newest = self.definitions.newest.lock();
+            if newest.len() >= KEPT_MAX {
+                newest.clear();
+            }
+            newest.insert(name.clone(), (now, stored.clone(), Arc::clone(&definition)));
+        }
+        Ok(Some((stored, definition)))
+    }
+}

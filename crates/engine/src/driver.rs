@@ -1,0 +1,504 @@
+//! One saga in memory: one task that owns its state, writes what happens to it, and does what it
+//! asks for.
+//!
+//! The order is always the same: gather what has happened, let the state machine decide, write,
+//! wait if anything must be durable, then do. While it waits nothing of the saga changes, and what
+//! happens meanwhile is gathered for the next round, so it shares the next write.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use amends_core::Timestamp;
+use amends_core::saga::{Effect, Handled, Input, Refusal, Saga, Status, Timer};
+use amends_ports::store::{Header, Settle, Wake};
+use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::engine::Inner;
+use crate::journal::{self, Change, JournalError};
+use crate::live::{CommandReply, CompleteReply, Message};
+use crate::message::InboxResult;
+use crate::ownership::Work;
+use crate::{CommandError, CompleteError, Hint, SagaDetail};
+
+type InputFuture = Pin<Box<dyn Future<Output = Input> + Send>>;
+
+/// The task of one saga.
+pub(crate) struct Driver {
+    inner: Arc<Inner>,
+    work: Work,
+    saga: Saga,
+    messages: mpsc::Receiver<Message>,
+    /// Attempts in flight.
+    calls: FuturesUnordered<InputFuture>,
+    /// Questions after pending calls.
+    polls: FuturesUnordered<InputFuture>,
+    timers: Vec<(Timer, Timestamp)>,
+    alarm: Option<(Timestamp, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+    waiters: Vec<oneshot::Sender<SagaDetail>>,
+    /// What the saga's row says.
+    header: Header,
+    is_held: bool,
+    was_suspended: bool,
+}
+
+/// Why a driver has nothing more to do.
+enum Exit {
+    /// The saga ended, left memory, or is handed over.
+    Done,
+    /// The lease is lost.
+    Lost,
+}
+
+/// Whom to tell once a round is durable.
+#[derive(Default)]
+struct Replies {
+    commands: Vec<(oneshot::Sender<Result<SagaDetail, CommandError>>, Option<CommandError>)>,
+    completions: Vec<(oneshot::Sender<Result<(), CompleteError>>, Result<(), CompleteError>)>,
+    settles: Vec<Settle>,
+}
+
+impl Replies {
+    fn is_empty(&self) -> bool {
+        self.commands.is_empty() && self.completions.is_empty() && self.settles.is_empty()
+    }
+}
+
+/// Starts the task of a saga whose facts so far are durable; `effects` is what it asks for.
+///
+/// `header` is what its row says. Returns false if the saga has a task already.
+pub(crate) fn spawn(
+    inner: &Arc<Inner>,
+    work: Work,
+    saga: Saga,
+    first: Handled,
+    header: Header,
+) -> bool {
+    let Some(messages) = inner.live.insert(saga.id(), work.owned().partition()) else {
+        return false;
+    };
+    inner.metrics.live(inner.live.count());
+    let was_suspended = header.status == Status::Suspended;
+    let driver = Driver {
+        inner: Arc::clone(inner),
+        work,
+        saga,
+        messages,
+        calls: FuturesUnordered::new(),
+        polls: FuturesUnordered::new(),
+        timers: Vec::new(),
+        alarm: None,
+        waiters: Vec::new(),
+        header,
+        is_held: false,
+        was_suspended,
+    };
+    inner.tasks.spawn(driver.run(first));
+    true
+}
+
+/// What the row of a saga in memory should say.
+pub(crate) fn header(saga: &Saga, now: Timestamp, wake: Wake) -> Header {
+    let step = saga.stuck().or_else(|| saga.failed_step()).map(|(step, _)| step);
+    let reason = saga.stuck().map_or_else(
+        || saga.reason().map(str::to_owned).or_else(|| end_reason(saga)),
+        |(step, op)| {
+            let id = &saga.definition().step(step).id;
+            let call = saga.step(step).call(op);
+            let why = call.problem.as_ref().map_or("no answer", |problem| &problem.detail);
+            Some(format!("{op} of step {id} is stuck after {} attempt(s): {why}", call.attempts))
+        },
+    );
+    Header {
+        status: saga.status(),
+        paused: saga.is_paused(),
+        step: step.map(|step| saga.definition().step(step).id.clone()),
+        reason: reason.map(|text| text.replace('\0', "\u{fffd}")),
+        updated_at: now,
+        ended_at: saga.ended_at(),
+        wake,
+    }
+}
+
+fn end_reason(saga: &Saga) -> Option<String> {
+    saga.end_problem().map(|problem| problem.detail.clone())
+}
+
+impl Driver {
+    async fn run(mut self, first: Handled) {
+        let owned = Arc::clone(self.work.owned());
+        let exit = owned.run(self.drive(first)).await;
+        if !matches!(exit, Some(Exit::Done)) {
+            self.inner.live.remove(self.saga.id());
+        }
+        self.inner.metrics.live(self.inner.live.count());
+    }
+
+    async fn drive(&mut self, first: Handled) -> Exit {
+        let mut handled = first;
+        let mut replies = Replies::default();
+        loop {
+            if self
+                .settle(std::mem::take(&mut handled), std::mem::take(&mut replies))
+                .await
+                .is_err()
+            {
+                return Exit::Lost;
+            }
+            if self.saga.status().is_terminal() {
+                self.inner.live.remove(self.saga.id());
+                self.finish();
+                return Exit::Done;
+            }
+            if let Some(exit) = self.leave().await {
+                return exit;
+            }
+            self.gather(&mut handled, &mut replies).await;
+        }
+    }
+
+    // --- gather ------------------------------------------------------------------------------
+
+    /// Waits until something happens, and takes all that has happened by then.
+    async fn gather(&mut self, handled: &mut Handled, replies: &mut Replies) {
+        self.set_alarm();
+        let alarm = async {
+            match &mut self.alarm {
+                Some((_, sleep)) => sleep.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            Some(input) = self.calls.next(), if !self.calls.is_empty() => {
+                self.input(input, handled);
+            }
+            Some(message) = self.messages.recv() => self.message(message, handled, replies),
+            Some(input) = self.polls.next(), if !self.polls.is_empty() => {
+                self.input(input, handled);
+            }
+            () = alarm => {
+                self.alarm = None;
+                self.ring(handled);
+            }
+        }
+        while let Some(Some(input)) = self.calls.next().now_or_never() {
+            self.input(input, handled);
+        }
+        while let Ok(message) = self.messages.try_recv() {
+            self.message(message, handled, replies);
+        }
+    }
+
+    /// Tells the saga. What it no longer waits for falls on the floor.
+    fn input(&mut self, input: Input, handled: &mut Handled) {
+        if let Ok(more) = self.saga.handle(self.inner.clock.now(), input) {
+            handled.records.extend(more.records);
+            handled.effects.extend(more.effects);
+        }
+    }
+
+    fn message(&mut self, message: Message, handled: &mut Handled, replies: &mut Replies) {
+        match message {
+            Message::Wait(waiter) => {
+                self.waiters.push(waiter);
+                self.tell_waiters();
+            }
+            Message::Hold => {
+                self.is_held = true;
+                self.saga.hold();
+            }
+            Message::Woken => {
+                self.header.wake = Wake::InMemory;
+                if self.saga.waits_for_lock() {
+                    let keys = self.saga.accepted().lock_keys.clone();
+                    handled.effects.push(Effect::Lock { keys });
+                }
+            }
+            Message::Command { command, by, reply } => {
+                let input = Input::Command { command, by };
+                let result = self.saga.handle(self.inner.clock.now(), input);
+                let refused = self.absorb(result, handled);
+                match reply {
+                    CommandReply::Inbox(id) => replies.settles.push(settle(id, refused.is_none())),
+                    CommandReply::Caller(caller) => {
+                        let error =
+                            refused.map(|refusal| CommandError::refused(&self.saga, refusal));
+                        replies.commands.push((caller, error));
+                    }
+                }
+            }
+            Message::Complete { step, op, answer, reply } => {
+                let input = Input::Completed { step, op, answer };
+                let result = self.saga.handle(self.inner.clock.now(), input);
+                let refused = self.absorb(result, handled);
+                match reply {
+                    CompleteReply::Inbox(id) => replies.settles.push(settle(id, refused.is_none())),
+                    CompleteReply::Caller(caller) => {
+                        let id = self.saga.definition().step(step).id.clone();
+                        let result = refused.map_or(Ok(()), |_| Err(CompleteError::Late(id)));
+                        replies.completions.push((caller, result));
+                    }
+                }
+            }
+        }
+    }
+
+    fn absorb(&self, result: Result<Handled, Refusal>, handled: &mut Handled) -> Option<Refusal> {
+        match result {
+            Ok(more) => {
+                handled.records.extend(more.records);
+                handled.effects.extend(more.effects);
+                None
+            }
+            Err(refusal) => Some(refusal),
+        }
+    }
+
+    // --- timers ------------------------------------------------------------------------------
+
+    fn set_alarm(&mut self) {
+        let next = self.timers.iter().map(|(_, at)| *at).min();
+        if self.alarm.as_ref().map(|(at, _)| *at) == next {
+            return;
+        }
+        self.alarm = next.map(|at| {
+            let inner = Arc::clone(&self.inner);
+            let sleep = async move {
+                let wait = at.since(inner.clock.now());
+                inner.clock.sleep(wait).await;
+            };
+            (at, Box::pin(sleep) as Pin<Box<dyn Future<Output = ()> + Send>>)
+        });
+    }
+
+    fn ring(&mut self, handled: &mut Handled) {
+        let now = self.inner.clock.now();
+        let due: Vec<_> = self.timers.extract_if(.., |(_, at)| *at <= now).collect();
+        for (timer, _) in due {
+            self.input(
+                match timer {
+                    Timer::Start => Input::StartDue,
+                    Timer::Deadline => Input::DeadlinePassed,
+                    Timer::LockWait => Input::LockWaitPassed,
+                    Timer::Retry(call) => Input::RetryDue { step: call.step, op: call.op },
+                    Timer::Pending(call) => Input::PendingExpired { step: call.step, op: call.op },
+                },
+                handled,
+            );
+        }
+    }
+
+    // --- settle: write, wait, do ---------------------------------------------------------------
+
+    async fn settle(&mut self, handled: Handled, mut replies: Replies) -> Result<(), JournalError> {
+        let is_terminal = self.saga.status().is_terminal();
+        let now = self.inner.clock.now();
+        // A saga that waits for its lock keys may leave memory at any moment, so its row always
+        // says so; and whenever the row is written, the keys are asked for after it in the same
+        // transaction, so that a release just before is not missed.
+        let is_waiting = self.saga.waits_for_lock();
+        let wake = if is_waiting { self.lock_wake() } else { Wake::InMemory };
+        let header = self.changed_header(now, wake);
+        let is_lock = |effect: &Effect| matches!(effect, Effect::Lock { .. });
+        let wants_lock = is_waiting && (header.is_some() || handled.effects.iter().any(is_lock));
+        let is_awaited = handled.is_awaited() || wants_lock || !replies.is_empty() || is_terminal;
+        if handled.records.is_empty()
+            && header.is_none()
+            && replies.settles.is_empty()
+            && !wants_lock
+        {
+            self.perform(handled.effects);
+            self.reply(replies);
+            return Ok(());
+        }
+        let (sender, receiver) = oneshot::channel();
+        let count = handled.records.len();
+        let change = Change {
+            saga_id: self.saga.id().clone(),
+            owned: Arc::clone(self.work.owned()),
+            from: self.saga.fact_count() - count as u64,
+            records: journal::encode(&handled.records),
+            record_count: u32::try_from(count).unwrap_or(u32::MAX),
+            header,
+            release: is_terminal && !self.saga.accepted().lock_keys.is_empty(),
+            grant: wants_lock,
+            settles: std::mem::take(&mut replies.settles),
+            reply: is_awaited.then_some(sender),
+        };
+        self.inner.journal.change(change).await?;
+        let mut tokens = None;
+        if is_awaited {
+            tokens = receiver.await.map_err(|_| JournalError::Lost)??;
+        }
+        self.perform(handled.effects);
+        self.reply(replies);
+        self.hint();
+        if let Some(tokens) = tokens {
+            // The grant set the row to be in memory.
+            self.header.wake = Wake::InMemory;
+            let mut more = Handled::default();
+            self.input(Input::Granted(tokens), &mut more);
+            return Box::pin(self.settle(more, Replies::default())).await;
+        }
+        Ok(())
+    }
+
+    fn changed_header(&mut self, now: Timestamp, wake: Wake) -> Option<Header> {
+        let header = Header { updated_at: self.header.updated_at, ..header(&self.saga, now, wake) };
+        if header == self.header {
+            return None;
+        }
+        self.header = Header { updated_at: now, ..header };
+        Some(self.header.clone())
+    }
+
+    /// When a saga that waits for its lock keys must be looked at if nobody wakes it.
+    fn lock_wake(&self) -> Wake {
+        let accepted = self.saga.accepted();
+        match [accepted.lock_wait_until, accepted.deadline_at].into_iter().flatten().min() {
+            Some(at) => Wake::At(at),
+            None => Wake::Parked,
+        }
+    }
+
+    fn perform(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Call { call, attempt } => {
+                    let future = self.inner.attempt(&self.saga, call, attempt);
+                    self.calls.push(Box::pin(future));
+                }
+                Effect::Drain { call, attempt } => {
+                    let future = self.inner.drain_attempt(&self.saga, call, attempt);
+                    self.calls.push(Box::pin(future));
+                }
+                Effect::Poll { call, location } => {
+                    let future = self.inner.poll_call(&self.saga, call, location);
+                    self.polls.push(Box::pin(future));
+                }
+                Effect::Arm { timer, at } => {
+                    self.timers.retain(|(other, _)| *other != timer);
+                    self.timers.push((timer, at));
+                }
+                Effect::Lock { .. } | Effect::End { .. } => {}
+            }
+        }
+    }
+
+    fn reply(&self, replies: Replies) {
+        for (caller, error) in replies.commands {
+            let _ = caller.send(error.map_or_else(|| Ok(self.detail()), Err));
+        }
+        for (caller, result) in replies.completions {
+            let _ = caller.send(result);
+        }
+    }
+
+    // --- telling the world -----------------------------------------------------------------------
+
+    fn detail(&self) -> SagaDetail {
+        SagaDetail { saga: Arc::new(self.saga.clone()), updated_at: self.header.updated_at }
+    }
+
+    fn hint(&mut self) {
+        let status = self.saga.status();
+        if status == Status::Suspended && !self.was_suspended {
+            self.inner.metrics.suspended();
+            let reason = self.header.reason.as_deref().unwrap_or_default();
+            tracing::warn!(saga.id = %self.saga.id(), reason, "a saga is suspended: an operator is needed");
+        }
+        self.was_suspended = status == Status::Suspended;
+        self.inner.send_hint(|| Hint {
+            saga_id: self.saga.id().clone(),
+            definition: self.saga.accepted().definition_name.clone(),
+            fact_count: self.saga.fact_count(),
+            status,
+        });
+        self.tell_waiters();
+    }
+
+    fn tell_waiters(&mut self) {
+        let status = self.saga.status();
+        if (status.is_terminal() || status == Status::Suspended) && !self.waiters.is_empty() {
+            let detail = self.detail();
+            for waiter in self.waiters.drain(..) {
+                let _ = waiter.send(detail.clone());
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        let status = self.saga.status();
+        let ended = self.saga.ended_at().unwrap_or_default();
+        let seconds = ended.since(self.saga.accepted_at()).as_secs_f64();
+        let name = self.saga.accepted().definition_name.as_str();
+        self.inner.metrics.ended(name, status, seconds);
+        tracing::debug!(saga.id = %self.saga.id(), status = status.as_str(), "a saga ended");
+        // Whoever sent a message after the end is answered by what the store says.
+        self.messages.close();
+    }
+
+    // --- leaving memory --------------------------------------------------------------------------
+
+    /// Leaves memory if nothing is due soon, or if the partition is handed over and nothing is in
+    /// flight.
+    async fn leave(&mut self) -> Option<Exit> {
+        if !self.calls.is_empty() {
+            return None;
+        }
+        if self.is_held {
+            // The row says that the saga is in memory, so the next owner takes it over.
+            self.inner.live.remove(self.saga.id());
+            return Some(Exit::Done);
+        }
+        if !self.polls.is_empty()
+            || (!self.waiters.is_empty() && self.header.wake == Wake::InMemory)
+        {
+            return None;
+        }
+        let next = self.timers.iter().map(|(_, at)| *at).min();
+        let wake = if self.header.wake == Wake::InMemory {
+            let soon = self.inner.clock.now().after(self.inner.config.park_after);
+            match next {
+                Some(at) if at <= soon => return None,
+                Some(at) => Wake::At(at),
+                None => Wake::Parked,
+            }
+        } else {
+            self.header.wake
+        };
+        if !self.inner.live.remove_if_idle(self.saga.id(), &self.messages) {
+            return None;
+        }
+        // From here on the saga is found in the store alone; whoever looks for it before the
+        // row says so asks again.
+        let now = self.inner.clock.now();
+        if let Some(header) = self.changed_header(now, wake) {
+            let (sender, receiver) = oneshot::channel();
+            let change = Change {
+                saga_id: self.saga.id().clone(),
+                owned: Arc::clone(self.work.owned()),
+                from: self.saga.fact_count(),
+                records: String::new(),
+                record_count: 0,
+                header: Some(header),
+                release: false,
+                grant: false,
+                settles: Vec::new(),
+                reply: Some(sender),
+            };
+            if self.inner.journal.change(change).await.is_ok() {
+                let _ = receiver.await;
+            }
+        }
+        Some(Exit::Done)
+    }
+}
+
+fn settle(id: amends_ports::store::InboxId, is_done: bool) -> Settle {
+    let result = if is_done { InboxResult::Done } else { InboxResult::Refused };
+    Settle { id, result: result.encode() }
+}

@@ -1,0 +1,259 @@
+//! Commands and completions: to the saga if it is driven here, else to its owner by way of the
+//! inbox.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amends_core::definition::Definition;
+use amends_core::saga::{Actor, Answer, CallState, Command, Op, Refusal, Saga};
+use amends_core::{CallKey, SagaId, StepId, StepIndex};
+use amends_ports::store::{self, InboxId, InboxItem, Partition};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use tokio::sync::oneshot;
+
+use crate::engine::Inner;
+use crate::live::{CommandReply, CompleteReply, Message};
+use crate::message::InboxMessage;
+use crate::{CommandError, CompleteError, Engine, SagaDetail};
+
+/// Pause before a saga that is between memory and store is looked for again.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Where a saga is to be told something.
+enum Place {
+    /// It has a driver here by now: send again.
+    Here,
+    /// Nowhere: it does not exist.
+    Nowhere,
+    /// It has ended.
+    Ended,
+    /// Another coordinator owns its partition, or nobody does yet.
+    Elsewhere(Partition),
+}
+
+impl Engine {
+    /// Carries a command out, durably. Repeating one is harmless.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError`].
+    pub async fn command(
+        &self,
+        saga_id: &SagaId,
+        command: Command,
+        by: Actor,
+    ) -> Result<SagaDetail, CommandError> {
+        let inner = self.inner();
+        let until = inner.clock.elapsed() + inner.config.command_timeout;
+        while inner.clock.elapsed() < until {
+            let (sender, receiver) = oneshot::channel();
+            let reply = CommandReply::Caller(sender);
+            let message = Message::Command { command: command.clone(), by: by.clone(), reply };
+            if inner.live.send(saga_id, message).is_ok() {
+                // No answer: the saga left memory, or its partition was lost. Look again.
+                if let Ok(answer) = receiver.await {
+                    return answer;
+                }
+            }
+            match inner.place(saga_id).await.map_err(CommandError::Unavailable)? {
+                Place::Here => {}
+                Place::Nowhere => return Err(CommandError::UnknownSaga(saga_id.clone())),
+                Place::Ended => return self.judge(saga_id, &command).await,
+                Place::Elsewhere(partition) => {
+                    let message =
+                        InboxMessage::Command { command: command.clone(), by: by.clone() };
+                    let result = inner.post_and_wait(saga_id, partition, &message, until).await;
+                    return match result.map_err(CommandError::Unavailable)? {
+                        Some(true) => self.after(saga_id).await,
+                        Some(false) => self.judge(saga_id, &command).await,
+                        None => Err(CommandError::OwnerSilent(saga_id.clone())),
+                    };
+                }
+            }
+        }
+        Err(CommandError::OwnerSilent(saga_id.clone()))
+    }
+
+    /// Takes the end of a pending call, from a callback whose URL holds `token`.
+    ///
+    /// # Errors
+    ///
+    /// [`CompleteError`].
+    pub async fn complete(
+        &self,
+        saga_id: &SagaId,
+        step: &StepId,
+        op: Op,
+        token: &str,
+        answer: Answer,
+    ) -> Result<(), CompleteError> {
+        let inner = self.inner();
+        let key = CallKey { saga_id: saga_id.clone(), step_id: step.clone(), op };
+        if !inner.is_callback_token(&key, token) {
+            return Err(CompleteError::UnknownCallback);
+        }
+        let until = inner.clock.elapsed() + inner.config.command_timeout;
+        while inner.clock.elapsed() < until {
+            let detail = inner.detail(saga_id).await.map_err(CompleteError::Unavailable)?;
+            let Some(detail) = detail else {
+                return Err(CompleteError::UnknownCallback);
+            };
+            let definition: &Definition = detail.saga.definition();
+            let index = definition.index_of(step.as_str());
+            let index = index.ok_or(CompleteError::UnknownCallback)?;
+            let (sender, receiver) = oneshot::channel();
+            let reply = CompleteReply::Caller(sender);
+            let answer = Box::new(answer.clone());
+            let message = Message::Complete { step: index, op, answer: answer.clone(), reply };
+            if inner.live.send(saga_id, message).is_ok() {
+                match receiver.await {
+                    // The answer to the call itself may still be on its way to the saga: a
+                    // participant may complete a call before we have read its 202.
+                    Ok(Err(CompleteError::Late(_))) if is_in_flight(&detail.saga, index, op) => {
+                        inner.clock.sleep(PAUSE).await;
+                        continue;
+                    }
+                    Ok(result) => return result,
+                    Err(_) => {}
+                }
+            }
+            match inner.place(saga_id).await.map_err(CompleteError::Unavailable)? {
+                Place::Here => {}
+                Place::Nowhere => return Err(CompleteError::UnknownCallback),
+                Place::Ended => return Err(CompleteError::Late(step.clone())),
+                Place::Elsewhere(partition) => {
+                    let message = InboxMessage::Complete { step: step.clone(), op, answer };
+                    let result = inner.post_and_wait(saga_id, partition, &message, until).await;
+                    return match result.map_err(CompleteError::Unavailable)? {
+                        Some(true) => Ok(()),
+                        Some(false) => Err(CompleteError::Late(step.clone())),
+                        None => Err(CompleteError::OwnerSilent(saga_id.clone())),
+                    };
+                }
+            }
+        }
+        Err(CompleteError::OwnerSilent(saga_id.clone()))
+    }
+
+    /// What a saga that has ended says to a command.
+    async fn judge(&self, saga_id: &SagaId, command: &Command) -> Result<SagaDetail, CommandError> {
+        let detail = self.inner().detail(saga_id).await.map_err(CommandError::Unavailable)?;
+        let detail = detail.ok_or_else(|| CommandError::UnknownSaga(saga_id.clone()))?;
+        match detail.saga.permits(command) {
+            Ok(()) => Ok(detail),
+            Err(refusal) => Err(CommandError::refused(&detail.saga, refusal)),
+        }
+    }
+
+    /// The saga after its owner has carried a command out.
+    async fn after(&self, saga_id: &SagaId) -> Result<SagaDetail, CommandError> {
+        let detail = self.inner().detail(saga_id).await.map_err(CommandError::Unavailable)?;
+        detail.ok_or_else(|| CommandError::UnknownSaga(saga_id.clone()))
+    }
+}
+
+fn is_in_flight(saga: &Saga, step: StepIndex, op: Op) -> bool {
+    saga.step(step).call(op).state == CallState::InFlight
+}
+
+impl Inner {
+    /// Finds where a saga is to be told something; takes it into memory if it sleeps in a
+    /// partition of ours.
+    async fn place(self: &Arc<Self>, saga_id: &SagaId) -> Result<Place, store::Error> {
+        let Some((partition, summary)) = self.store.summary(saga_id).await? else {
+            return Ok(Place::Nowhere);
+        };
+        if summary.status.is_terminal() {
+            return Ok(Place::Ended);
+        }
+        let Some(work) = self.ownership.work_on(partition) else {
+            return Ok(Place::Elsewhere(partition));
+        };
+        match self.store.claim_one(&[work.owned().lease()], saga_id).await? {
+            Some(stored) => self.adopt(work, stored).await,
+            // It is on its way into or out of memory.
+            None => self.clock.sleep(PAUSE).await,
+        }
+        Ok(Place::Here)
+    }
+
+    /// Posts a message and waits for its result: whether it was carried out; none if the owner
+    /// did not answer in time.
+    async fn post_and_wait(
+        &self,
+        saga_id: &SagaId,
+        partition: Partition,
+        message: &InboxMessage,
+        until: Duration,
+    ) -> Result<Option<bool>, store::Error> {
+        let id = InboxId(self.ids.token());
+        let item = InboxItem {
+            id: id.clone(),
+            partition,
+            saga_id: saga_id.clone(),
+            // Messages have string keys only, so writing them cannot fail.
+            message: serde_json::to_string(message).unwrap_or_default(),
+            posted_at: self.clock.now(),
+        };
+        self.store.post(&item).await?;
+        while self.clock.elapsed() < until {
+            if let Some(result) = self.store.inbox_result(&id).await? {
+                return Ok(Some(result == crate::message::InboxResult::Done.encode()));
+            }
+            self.clock.sleep(PAUSE).await;
+        }
+        Ok(None)
+    }
+
+    /// The URL at which a pending call is completed: the token in it is a keyed hash of the call's
+    /// key, so it can't be guessed and needs no place in the store.
+    pub(crate) fn callback_url(&self, key: &CallKey) -> String {
+        let base = self.config.public_url.trim_end_matches('/');
+        format!("{base}/v1/callbacks/{key}/{}", self.callback_token(key))
+    }
+
+    fn callback_token(&self, key: &CallKey) -> String {
+        use std::fmt::Write as _;
+        let bytes = self.callback_mac(key).finalize().into_bytes();
+        bytes.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
+            // Writing into a String cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+
+    fn is_callback_token(&self, key: &CallKey, token: &str) -> bool {
+        let decoded: Option<Vec<u8>> = (token.len() == 32)
+            .then(|| {
+                (0..32)
+                    .step_by(2)
+                    .map(|at| u8::from_str_radix(token.get(at..at + 2)?, 16).ok())
+                    .collect()
+            })
+            .flatten();
+        decoded.is_some_and(|bytes| self.callback_mac(key).verify_truncated_left(&bytes).is_ok())
+    }
+
+    fn callback_mac(&self, key: &CallKey) -> Hmac<Sha256> {
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).expect("a key of any length");
+        mac.update(key.to_string().as_bytes());
+        mac
+    }
+}
+
+impl CommandError {
+    /// A refusal, with what the saga would take instead.
+    pub(crate) fn refused(saga: &Saga, refusal: Refusal) -> Self {
+        let whole = saga.permitted().into_iter().map(|command| command.as_str().to_owned());
+        let of_steps = saga.definition().indices().flat_map(|index| {
+            let step = saga.definition().step(index).id.clone();
+            saga.permitted_on(index)
+                .into_iter()
+                .map(move |command| format!("{step}/{}", command.as_str()))
+        });
+        Self::Refused { refusal, permitted: whole.chain(of_steps).collect() }
+    }
+}

@@ -1,0 +1,156 @@
+//! The sagas that are in memory, and how they are told something.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use amends_core::saga::{Actor, Answer, Command, Op};
+use amends_core::{SagaId, StepIndex};
+use amends_ports::store::{InboxId, Partition};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{CommandError, CompleteError, SagaDetail};
+
+/// Messages that may wait for one saga.
+const MESSAGES_MAX: usize = 64;
+
+/// Parts of the table, so that threads seldom meet.
+const SHARDS: usize = 64;
+
+/// Something to tell a saga in memory.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Somebody wants something of it.
+    Command { command: Command, by: Actor, reply: CommandReply },
+    /// A pending call has ended.
+    Complete { step: StepIndex, op: Op, answer: Box<Answer>, reply: CompleteReply },
+    /// Somebody waits for its end or suspension.
+    Wait(oneshot::Sender<SagaDetail>),
+    /// The store's row was set to be in memory: it was due, or its lock keys may be free.
+    Woken,
+    /// Start nothing new and leave memory when nothing is in flight.
+    Hold,
+}
+
+/// Whom the result of a command is told.
+#[derive(Debug)]
+pub(crate) enum CommandReply {
+    /// A caller in this process.
+    Caller(oneshot::Sender<Result<SagaDetail, CommandError>>),
+    /// Whoever posted it.
+    Inbox(InboxId),
+}
+
+/// Whom the result of a completion is told.
+#[derive(Debug)]
+pub(crate) enum CompleteReply {
+    /// A caller in this process.
+    Caller(oneshot::Sender<Result<(), CompleteError>>),
+    /// Whoever posted it.
+    Inbox(InboxId),
+}
+
+#[derive(Debug)]
+struct Entry {
+    partition: Partition,
+    sender: mpsc::Sender<Message>,
+}
+
+/// The table of sagas in memory: at most one driver a saga.
+#[derive(Debug)]
+pub(crate) struct Live {
+    shards: Vec<Mutex<HashMap<SagaId, Entry>>>,
+    hasher: RandomState,
+    count: AtomicUsize,
+}
+
+impl Live {
+    pub(crate) fn new() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            count: AtomicUsize::new(0),
+        }
+    }
+
+    fn shard(&self, saga_id: &SagaId) -> &Mutex<HashMap<SagaId, Entry>> {
+        #[expect(clippy::cast_possible_truncation, reason = "only the low bits are used")]
+        let hash = self.hasher.hash_one(saga_id) as usize;
+        &self.shards[hash % SHARDS]
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Makes room for a driver; none if the saga has one.
+    pub(crate) fn insert(
+        &self,
+        saga_id: &SagaId,
+        partition: Partition,
+    ) -> Option<mpsc::Receiver<Message>> {
+        let mut shard = self.shard(saga_id).lock();
+        if shard.contains_key(saga_id) {
+            return None;
+        }
+        let (sender, receiver) = mpsc::channel(MESSAGES_MAX);
+        shard.insert(saga_id.clone(), Entry { partition, sender });
+        self.count.fetch_add(1, Ordering::Relaxed);
+        Some(receiver)
+    }
+
+    /// Hands a message to a saga's driver; gives it back if there is none or it is swamped.
+    pub(crate) fn send(&self, saga_id: &SagaId, message: Message) -> Result<(), Message> {
+        let shard = self.shard(saga_id).lock();
+        match shard.get(saga_id) {
+            None => Err(message),
+            Some(entry) => {
+                entry.sender.try_send(message).map_err(mpsc::error::TrySendError::into_inner)
+            }
+        }
+    }
+
+    /// Whether a saga has a driver.
+    pub(crate) fn contains(&self, saga_id: &SagaId) -> bool {
+        self.shard(saga_id).lock().contains_key(saga_id)
+    }
+
+    /// Takes a driver out, unless a message waits for it. Messages are handed over under the
+    /// same lock, so none is lost between the look and the removal.
+    pub(crate) fn remove_if_idle(
+        &self,
+        saga_id: &SagaId,
+        receiver: &mpsc::Receiver<Message>,
+    ) -> bool {
+        let mut shard = self.shard(saga_id).lock();
+        if !receiver.is_empty() {
+            return false;
+        }
+        self.forget(&mut shard, saga_id);
+        true
+    }
+
+    /// Takes a driver out; what waits for it is dropped, and its senders see that.
+    pub(crate) fn remove(&self, saga_id: &SagaId) {
+        let mut shard = self.shard(saga_id).lock();
+        self.forget(&mut shard, saga_id);
+    }
+
+    fn forget(&self, shard: &mut HashMap<SagaId, Entry>, saga_id: &SagaId) {
+        if shard.remove(saga_id).is_some() {
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Tells every driver of a partition to leave memory as soon as nothing is in flight. One
+    /// whose queue is full is passed over: it is stopped at the end of the drain.
+    pub(crate) fn hold(&self, partition: Partition) {
+        for shard in &self.shards {
+            for entry in shard.lock().values().filter(|entry| entry.partition == partition) {
+                let _ = entry.sender.try_send(Message::Hold);
+            }
+        }
+    }
+}

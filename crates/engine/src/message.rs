@@ -1,0 +1,45 @@
+//! What coordinators tell one another through the inbox: commands and completions for sagas that
+//! another one drives.
+
+use amends_core::StepId;
+use amends_core::saga::{Actor, Answer, Command, Op};
+use serde::{Deserialize, Serialize};
+
+/// A message in the inbox. Its JSON is read by other releases: only add to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum InboxMessage {
+    /// A command.
+    Command {
+        /// What is asked.
+        command: Command,
+        /// Who and why.
+        by: Actor,
+    },
+    /// The end of a pending call.
+    Complete {
+        /// The step.
+        step: StepId,
+        /// The operation.
+        op: Op,
+        /// What became of it.
+        answer: Box<Answer>,
+    },
+}
+
+/// What the owner answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum InboxResult {
+    /// It was carried out, and is durable.
+    Done,
+    /// The state machine refused it: ask the saga why.
+    Refused,
+}
+
+impl InboxResult {
+    /// As the store keeps it.
+    pub(crate) fn encode(self) -> String {
+        serde_json::to_string(&self).unwrap_or_default()
+    }
+}

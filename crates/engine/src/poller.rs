@@ -1,0 +1,230 @@
+//! What comes from the store by itself: sagas that are due, commands for sagas of ours, and sagas
+//! whose retention is over.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amends_core::Timestamp;
+use amends_core::saga::{Input, Saga};
+use amends_ports::store::{InboxId, InboxItem, Lease, StoredSaga, Wake};
+use tokio::sync::oneshot;
+
+use crate::driver;
+use crate::engine::Inner;
+use crate::journal::Change;
+use crate::live::{CommandReply, CompleteReply, Message};
+use crate::message::{InboxMessage, InboxResult};
+use crate::ownership::Work;
+
+/// Sagas taken into memory by one read.
+const PAGE: u16 = 256;
+
+/// Ended sagas deleted by one transaction.
+const DELETE_PAGE: u16 = 1_000;
+
+/// Time between two looks for sagas whose retention is over.
+const DELETE_EVERY: Duration = Duration::from_secs(60);
+
+impl Inner {
+    /// Looks for due sagas and for messages, until the drain.
+    pub(crate) async fn poll(self: Arc<Self>) {
+        let mut in_progress = HashMap::new();
+        while !self.draining.is_cancelled() {
+            let owned = self.ownership.ready();
+            let leases: Vec<Lease> = owned.iter().map(|own| own.lease()).collect();
+            if !leases.is_empty() {
+                self.claim_due(&leases).await;
+                self.read_inbox(&leases, &mut in_progress).await;
+            }
+            tokio::select! {
+                () = self.clock.sleep(self.config.poll_every) => {}
+                () = self.wake_poller.notified() => {}
+                () = self.draining.cancelled() => {}
+            }
+        }
+    }
+
+    async fn claim_due(self: &Arc<Self>, leases: &[Lease]) {
+        loop {
+            match self.store.claim_due(leases, PAGE).await {
+                Ok(page) => {
+                    let is_last = page.len() < usize::from(PAGE);
+                    for stored in page {
+                        if let Some(work) = self.ownership.work_on(stored.partition) {
+                            self.adopt(work, stored).await;
+                        }
+                    }
+                    if is_last {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    let error: &dyn std::error::Error = &error;
+                    return tracing::warn!(error, "due sagas could not be read; trying again");
+                }
+            }
+        }
+    }
+
+    /// Drives a saga as its journal tells it.
+    pub(crate) async fn adopt(self: &Arc<Self>, work: Work, stored: StoredSaga) {
+        let mut pause = Duration::from_millis(20);
+        let definition = loop {
+            match self.compiled(&stored.definition).await {
+                Ok(Some(definition)) => break definition,
+                Ok(None) => {
+                    return tracing::error!(saga.id = %stored.saga_id, "a saga's definition is gone; it is not driven");
+                }
+                Err(error) => {
+                    {
+                        let error: &dyn std::error::Error = &error;
+                        tracing::warn!(error, saga.id = %stored.saga_id, "a saga's definition could not be read; trying again");
+                    }
+                    self.clock.sleep(pause).await;
+                    pause = (pause * 2).min(Duration::from_secs(1));
+                }
+            }
+            if work.owned().is_lost() {
+                return;
+            }
+        };
+        let mut saga = match Saga::replay(definition, &stored.records) {
+            Ok(saga) => saga,
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                return tracing::error!(error, saga.id = %stored.saga_id, "a saga's journal could not be replayed; it is not driven");
+            }
+        };
+        let updated_at = stored.records.last().map_or(Timestamp::default(), |last| last.at);
+        let header = driver::header(&saga, updated_at, Wake::InMemory);
+        let epoch = work.owned().epoch().0;
+        let Ok(handled) = saga.handle(self.clock.now(), Input::Recovered { epoch }) else {
+            // It has ended: whatever woke it came too late.
+            return;
+        };
+        // A driver that is just leaving memory is told that the row was set back; one that has
+        // left has given the place free.
+        let mut message = Message::Woken;
+        while let Err(back) = self.live.send(&stored.saga_id, message) {
+            message = back;
+            if !self.live.contains(&stored.saga_id) {
+                driver::spawn(self, work, saga, handled, header);
+                return;
+            }
+            self.clock.sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn read_inbox(
+        self: &Arc<Self>,
+        leases: &[Lease],
+        in_progress: &mut HashMap<InboxId, Duration>,
+    ) {
+        let items = match self.store.inbox(leases, PAGE).await {
+            Ok(items) => items,
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                return tracing::warn!(error, "the inbox could not be read; trying again");
+            }
+        };
+        // What is not there any more is settled. What is there for long was lost with its driver:
+        // messages are harmless to repeat.
+        let now = self.clock.elapsed();
+        in_progress.retain(|id, since| {
+            now.saturating_sub(*since) < self.config.command_timeout
+                && items.iter().any(|item| item.id == *id)
+        });
+        for item in items {
+            if !in_progress.contains_key(&item.id) && self.deliver(&item).await {
+                in_progress.insert(item.id, now);
+            }
+        }
+    }
+
+    /// Hands a message to its saga; false if that did not work this time.
+    async fn deliver(self: &Arc<Self>, item: &InboxItem) -> bool {
+        let Some(work) = self.ownership.work_on(item.partition) else {
+            return false;
+        };
+        for _ in 0..3 {
+            if let Some(message) = self.inbox_message(item).await
+                && self.live.send(&item.saga_id, message).is_ok()
+            {
+                return true;
+            }
+            match self.store.claim_one(&[work.owned().lease()], &item.saga_id).await {
+                Ok(Some(stored)) => self.adopt(work.owned().work(), stored).await,
+                Ok(None) => break,
+                Err(_) => return false,
+            }
+        }
+        let is_live = match self.store.summary(&item.saga_id).await {
+            Ok(summary) => summary.is_some_and(|(_, summary)| !summary.status.is_terminal()),
+            Err(_) => return false,
+        };
+        if is_live {
+            return false;
+        }
+        self.refuse(work, item).await
+    }
+
+    async fn inbox_message(&self, item: &InboxItem) -> Option<Message> {
+        let id = item.id.clone();
+        match serde_json::from_str(&item.message).ok()? {
+            InboxMessage::Command { command, by } => {
+                Some(Message::Command { command, by, reply: CommandReply::Inbox(id) })
+            }
+            InboxMessage::Complete { step, op, answer } => {
+                let (_, stored) = self.store.saga(&item.saga_id).await.ok()??;
+                let definition = self.compiled(&stored.definition).await.ok()??;
+                let step = definition.index_of(step.as_str())?;
+                let reply = CompleteReply::Inbox(id);
+                Some(Message::Complete { step, op, answer, reply })
+            }
+        }
+    }
+
+    /// Settles a message for a saga that has ended or never was.
+    async fn refuse(&self, work: Work, item: &InboxItem) -> bool {
+        let (sender, receiver) = oneshot::channel();
+        let result = InboxResult::Refused.encode();
+        let change = Change {
+            saga_id: item.saga_id.clone(),
+            owned: Arc::clone(work.owned()),
+            from: 0,
+            records: String::new(),
+            record_count: 0,
+            header: None,
+            release: false,
+            grant: false,
+            settles: vec![amends_ports::store::Settle { id: item.id.clone(), result }],
+            reply: Some(sender),
+        };
+        self.journal.change(change).await.is_ok() && matches!(receiver.await, Ok(Ok(_)))
+    }
+
+    /// Deletes what ended longer ago than the retention, until the drain.
+    pub(crate) async fn clean_up(self: Arc<Self>) {
+        let Some(retention) = self.config.retention else {
+            return;
+        };
+        while !self.draining.is_cancelled() {
+            let now = self.clock.now();
+            let micros = i64::try_from(retention.as_micros()).unwrap_or(i64::MAX);
+            let before = Timestamp(now.0.saturating_sub(micros));
+            match self.store.delete_ended(before, DELETE_PAGE).await {
+                Ok(deleted) if deleted >= u64::from(DELETE_PAGE) => continue,
+                Ok(_) => {}
+                Err(error) => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(error, "ended sagas could not be deleted; trying again");
+                }
+            }
+            tokio::select! {
+                () = self.clock.sleep(DELETE_EVERY) => {}
+                () = self.draining.cancelled() => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Submissions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amends_core::definition::{Definition, OnBusy};
+use amends_core::expression::Scope;
+use amends_core::saga::{self, Saga};
+use amends_core::{DefinitionName, Json, LockKey, SagaId, Timestamp};
+use amends_ports::store::{self, AcceptOutcome, Header, NewSaga, Wake};
+use tokio::sync::oneshot;
+
+use crate::engine::Inner;
+use crate::journal::{self, Accept, Accepted, JournalError};
+use crate::ownership::Work;
+use crate::{Engine, Hint, SagaDetail, SubmitError, driver, registry};
+
+/// The definition that a submission runs.
+#[derive(Clone, Debug)]
+pub enum Chosen {
+    /// A stored one; the newest version without a number.
+    Stored {
+        /// Its name.
+        name: DefinitionName,
+        /// Its version.
+        version: Option<u32>,
+    },
+    /// One that came with the request, checked.
+    AdHoc(Arc<Definition>),
+}
+
+/// A request to start a saga.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// What to run.
+    pub definition: Chosen,
+    /// The caller's own id.
+    pub saga_id: Option<SagaId>,
+    /// The caller's `Idempotency-Key`.
+    pub idempotency_key: Option<String>,
+    /// Digest of the whole request: a repetition has the same.
+    pub request_digest: String,
+    /// The input.
+    pub input: Json,
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Not before this time.
+    pub start_at: Option<Timestamp>,
+    /// Instead of the definition's deadline.
+    pub deadline: Option<Duration>,
+    /// W3C `traceparent` of the request.
+    pub traceparent: Option<String>,
+}
+
+/// A submission that was accepted, now or before.
+#[derive(Clone, Debug)]
+pub struct Submitted {
+    /// The saga.
+    pub detail: SagaDetail,
+    /// Whether this request made it; otherwise an earlier one with the same id or key did.
+    pub created: bool,
+}
+
+/// How often a submission is tried on another partition when its own was lost.
+const TRIES: usize = 3;
+
+impl Engine {
+    /// Accepts a saga, or finds the one that the same request made before. It is durable when this
+    /// returns, and driven by whoever owns its partition.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`]; only after [`SubmitError::OutcomeUnknown`] and
+    /// [`SubmitError::Unavailable`] may the saga exist all the same.
+    pub async fn submit(&self, submission: Submission) -> Result<Submitted, SubmitError> {
+        let result = self.inner().submit(submission).await;
+        match &result {
+            Ok(submitted) if submitted.created => self.inner().metrics.accepted(),
+            Ok(_) => {}
+            Err(error) => self.inner().metrics.rejected(error.reason()),
+        }
+        result
+    }
+}
+
+impl Inner {
+    async fn submit(self: &Arc<Self>, submission: Submission) -> Result<Submitted, SubmitError> {
+        if self.draining.is_cancelled() {
+            return Err(SubmitError::Draining);
+        }
+        if self.live.count() >= self.config.live_sagas_max {
+            let bound = self.config.live_sagas_max;
+            return Err(SubmitError::Overloaded { name: "engine.live-sagas-max", bound });
+        }
+        let (definition, version) = self.choose(&submission.definition).await?;
+        if let Some(schema) = &definition.input_schema {
+            let violations = schema.validate(&submission.input);
+            if !violations.is_empty() {
+                return Err(SubmitError::Input(violations));
+            }
+        }
+        let accepted = self.accepted(&definition, version, &submission)?;
+        for _ in 0..TRIES {
+            match self.try_submit(&definition, &accepted, &submission).await {
+                Err(JournalError::Lost) => {}
+                Err(JournalError::Unknown) => return Err(SubmitError::OutcomeUnknown),
+                Err(JournalError::Unavailable) => break,
+                Ok(submitted) => return submitted,
+            }
+        }
+        Err(SubmitError::Unavailable(store::Error::Unavailable(
+            "the journal could not be written in time".into(),
+        )))
+    }
+
+    async fn choose(&self, chosen: &Chosen) -> Result<(Arc<Definition>, Option<u32>), SubmitError> {
+        match chosen {
+            Chosen::Stored { name, version } => {
+                let found = self.stored_definition(name, *version).await;
+                let (stored, definition) =
+                    found.map_err(SubmitError::Unavailable)?.ok_or_else(|| {
+                        SubmitError::UnknownDefinition { name: name.clone(), version: *version }
+                    })?;
+                Ok((definition, stored.version))
+            }
+            Chosen::AdHoc(definition) => {
+                let new = registry::new_definition(self, definition, true);
+                self.store.put_definition(&new).await.map_err(SubmitError::Unavailable)?;
+                self.definitions.keep(definition);
+                Ok((Arc::clone(definition), None))
+            }
+        }
+    }
+
+    fn accepted(
+        &self,
+        definition: &Definition,
+        version: Option<u32>,
+        submission: &Submission,
+    ) -> Result<saga::Accepted, SubmitError> {
+        let now = self.clock.now();
+        let saga_id = submission.saga_id.clone().unwrap_or_else(|| self.ids.saga_id());
+        let lock_keys = lock_keys(definition, &saga_id, submission)?;
+        let deadline = submission.deadline.or(definition.deadline);
+        let lock = definition.lock.as_ref().filter(|_| !lock_keys.is_empty());
+        let lock_wait = lock.and_then(|lock| match lock.on_busy {
+            OnBusy::Queue => lock.wait,
+            OnBusy::Reject => Some(Duration::ZERO),
+        });
+        Ok(saga::Accepted {
+            saga_id,
+            definition: definition.digest.clone(),
+            definition_name: definition.name.clone(),
+            definition_version: version,
+            input: submission.input.clone(),
+            labels: submission.labels.clone(),
+            lock_keys,
+            start_at: submission.start_at.filter(|at| *at > now),
+            deadline_at: deadline.map(|deadline| now.after(deadline)),
+            lock_wait_until: lock_wait.map(|wait| now.after(wait)),
+            traceparent: Some(submission.traceparent.clone().unwrap_or_else(|| {
+                let (trace, span) = (self.ids.token(), self.ids.token());
+                format!("00-{trace}-{}-01", span.get(..16).unwrap_or("0000000000000001"))
+            })),
+        })
+    }
+
+    async fn try_submit(
+        self: &Arc<Self>,
+        definition: &Arc<Definition>,
+        accepted: &saga::Accepted,
+        submission: &Submission,
+    ) -> Result<Result<Submitted, SubmitError>, JournalError> {
+        let now = self.clock.now();
+        // Sagas that wait for one another meet in one partition; others go where we own one.
+        let (partition, work) = match accepted.lock_keys.first() {
+            Some(key) => {
+                let partition = self.partition_of(key.as_str());
+                (partition, self.ownership.work_on(partition))
+            }
+            None => match self.ownership.work_on_any() {
+                Some(work) => (work.owned().partition(), Some(work)),
+                None => (self.partition_of(accepted.saga_id.as_str()), None),
+            },
+        };
+        let (saga, mut handled) = Saga::accept(Arc::clone(definition), accepted.clone(), now);
+        if work.is_none() {
+            // Its owner starts it.
+            handled.records.truncate(1);
+        }
+        let wake = match (&work, saga.waits_for_lock()) {
+            (Some(_), false) => Wake::InMemory,
+            (Some(_), true) => accepted.lock_wait_until.map_or(Wake::Parked, Wake::At),
+            (None, _) => Wake::At(now),
+        };
+        let header = driver::header(&saga, now, wake);
+        let (reply, receiver) = oneshot::channel();
+        let new = NewSaga {
+            saga_id: accepted.saga_id.clone(),
+            partition,
+            definition: accepted.definition.clone(),
+            definition_name: accepted.definition_name.clone(),
+            definition_version: accepted.definition_version,
+            labels: accepted.labels.clone(),
+            lock_keys: accepted.lock_keys.clone(),
+            grant: work.is_some() && !accepted.lock_keys.is_empty(),
+            idempotency_key: submission.idempotency_key.clone(),
+            request_digest: submission.request_digest.clone(),
+            created_at: now,
+            header: header.clone(),
+            records: journal::encode(&handled.records),
+            record_count: u32::try_from(handled.records.len()).unwrap_or(u32::MAX),
+        };
+        let owned = work.as_ref().map(|work| Arc::clone(work.owned()));
+        if self.journal.try_accept(Accept { saga: new, owned, reply }).is_err() {
+            let bound = self.config.journal_queue_max;
+            return Ok(Err(SubmitError::Overloaded { name: "engine.journal-queue-max", bound }));
+        }
+        let detail = SagaDetail { saga: Arc::new(saga.clone()), updated_at: now };
+        match receiver.await.map_err(|_| JournalError::Lost)?? {
+            Accepted::Recovering => Ok(Ok(Submitted { detail, created: true })),
+            Accepted::Known(AcceptOutcome::Exists { saga_id, request_digest }) => {
+                Ok(self.existing(&saga_id, &request_digest, submission).await)
+            }
+            Accepted::Known(AcceptOutcome::Created { tokens }) => {
+                if let Some(work) = work {
+                    self.start(work, saga, handled, header, tokens);
+                }
+                Ok(Ok(Submitted { detail, created: true }))
+            }
+        }
+    }
+
+    /// Drives a new saga, unless it waits for its lock keys: then whoever releases them wakes it.
+    fn start(
+        self: &Arc<Self>,
+        work: Work,
+        mut saga: Saga,
+        mut handled: saga::Handled,
+        header: Header,
+        tokens: Option<Vec<saga::Token>>,
+    ) {
+        self.send_hint(|| Hint {
+            saga_id: saga.id().clone(),
+            definition: saga.accepted().definition_name.clone(),
+            fact_count: saga.fact_count(),
+            status: saga.status(),
+        });
+        if !saga.waits_for_lock() {
+            handled.records.clear();
+            driver::spawn(self, work, saga, handled, header);
+            return;
+        }
+        let Some(tokens) = tokens else {
+            return;
+        };
+        // The grant set the row to be in memory; the facts that follow are not written yet.
+        let header = Header { wake: Wake::InMemory, ..header };
+        let mut first = saga::Handled {
+            records: Vec::new(),
+            effects: handled
+                .effects
+                .into_iter()
+                .filter(|effect| !matches!(effect, saga::Effect::Lock { .. }))
+                .collect(),
+        };
+        if let Ok(more) = saga.handle(self.clock.now(), saga::Input::Granted(tokens)) {
+            first.records = more.records;
+            first.effects.extend(more.effects);
+        }
+        driver::spawn(self, work, saga, first, header);
+    }
+
+    async fn existing(
+        &self,
+        saga_id: &SagaId,
+        request_digest: &str,
+        submission: &Submission,
+    ) -> Result<Submitted, SubmitError> {
+        if request_digest != submission.request_digest {
+            return Err(SubmitError::Mismatch(saga_id.clone()));
+        }
+        let detail = self.detail(saga_id).await.map_err(SubmitError::Unavailable)?;
+        let detail = detail.ok_or(SubmitError::OutcomeUnknown)?;
+        Ok(Submitted { detail, created: false })
+    }
+}
+
+/// The saga's lock keys, sorted, each once.
+fn lock_keys(
+    definition: &Definition,
+    saga_id: &SagaId,
+    submission: &Submission,
+) -> Result<Vec<LockKey>, SubmitError> {
+    let Some(lock) = &definition.lock else {
+        return Ok(Vec::new());
+    };
+    let scope = Scope {
+        saga_id,
+        labels: &submission.labels,
+        input: &submission.input,
+        steps: Vec::new(),
+        step_key: None,
+        forward: None,
+    };
+    let mut keys = Vec::with_capacity(lock.keys.len());
+    for (index, template) in lock.keys.iter().enumerate() {
+        let wrong = |detail: String| SubmitError::LockKey { index, detail };
+        let text = template.render_text(&scope).map_err(|error| wrong(error.to_string()))?;
+        keys.push(LockKey::new(&text).map_err(|error| wrong(format!("{text:?} {error}")))?);
+    }
+    keys.sort();
+    keys.dedup();
+    Ok(keys)
+}
+
+impl SubmitError {
+    /// The word for it in metrics.
+    const fn reason(&self) -> &'static str {
+        match self {
+            Self::UnknownDefinition { .. } => "unknown_definition",
+            Self::Input(_) => "input",
+            Self::LockKey { .. } => "lock_key",
+            Self::Mismatch(_) => "mismatch",
+            Self::Draining => "draining",
+            Self::Overloaded { .. } => "overloaded",
+            Self::Unavailable(_) => "unavailable",
+            Self::OutcomeUnknown => "outcome_unknown",
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The one task that writes: gathers, commits, wakes, and deals with commits that fail.
+//!
+//! * Fenced: the partitions named are lost, the rest is written again.
+//! * Unavailable: the same batch again after a pause; submissions wait no longer than their
+//!   time-out.
+//! * Outcome unknown: the epochs are raised first (which waits for the old transaction or fences
+//!   it), the sagas of these partitions leave memory, and recovery reads what became of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amends_core::saga::Token;
+use amends_ports::store::{Batch, Grant, Lease, Partition, WriteError, Written};
+use tokio::sync::mpsc;
+
+use crate::engine::Inner;
+use crate::journal::{Accepted, Entry, Gathered, Joined, JournalError};
+use crate::ownership::Owned;
+
+/// First pause after a failed write; doubles up to [`PAUSE_MAX`].
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Longest pause between two tries of a batch.
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Failures of one batch after which its changes are tried one by one, if the store says that it
+/// is well: so that one change that the store cannot take does not hold up all others.
+const FAILURES_MAX: u32 = 4;
+
+/// Writes until every sender is gone.
+pub(crate) async fn run(inner: Arc<Inner>, mut entries: mpsc::Receiver<Entry>) {
+    let mut held_back = Vec::new();
+    loop {
+        let mut gathered = Gathered::default();
+        for entry in std::mem::take(&mut held_back) {
+            held_back.extend(gathered.add(entry));
+        }
+        if gathered.is_empty() && gathered.flushes.is_empty() {
+            match entries.recv().await {
+                Some(entry) => held_back.extend(gathered.add(entry)),
+                None => return,
+            }
+        }
+        // An entry that must wait for the next batch holds up those after it, so that the changes
+        // of a saga stay in order.
+        while held_back.is_empty()
+            && gathered.sagas() < inner.config.batch_sagas_max
+            && gathered.bytes() < inner.config.batch_bytes_max
+        {
+            match entries.try_recv() {
+                Ok(entry) => held_back.extend(gathered.add(entry)),
+                Err(_) => break,
+            }
+        }
+        let flushes = std::mem::take(&mut gathered.flushes);
+        write(&inner, gathered).await;
+        for flush in flushes {
+            let _ = flush.send(());
+        }
+    }
+}
+
+/// Writes a batch, whatever it takes, and tells everyone who waits what became of it.
+async fn write(inner: &Arc<Inner>, mut gathered: Gathered) {
+    let started = inner.clock.elapsed();
+    let (mut pause, mut failures) = (PAUSE, 0);
+    loop {
+        drop_lost(&mut gathered);
+        if gathered.is_empty() {
+            return;
+        }
+        let batch = batch(&gathered);
+        let began = inner.clock.elapsed();
+        match inner.store.write(&batch).await {
+            Ok(written) => {
+                let seconds = inner.clock.elapsed().saturating_sub(began).as_secs_f64();
+                let rows = batch.accepts.len() * 2 + batch.appends.len();
+                inner.metrics.committed(gathered.sagas(), rows, gathered.bytes(), seconds);
+                return answer(inner, gathered, written);
+            }
+            Err(WriteError::Fenced(partitions)) => {
+                inner.metrics.fenced();
+                tracing::warn!(
+                    ?partitions,
+                    "a batch was refused: these partitions have a newer owner"
+                );
+                for partition in partitions {
+                    inner.ownership.lose(partition);
+                }
+            }
+            Err(WriteError::Unavailable(error)) => {
+                failures += 1;
+                tracing::warn!(
+                    error = &*error,
+                    failures,
+                    "a batch could not be written; it is tried again"
+                );
+                if inner.clock.elapsed().saturating_sub(started) > inner.config.submit_timeout {
+                    for accept in gathered.accepts.drain(..) {
+                        let _ = accept.reply.send(Err(JournalError::Unavailable));
+                    }
+                }
+                if failures >= FAILURES_MAX
+                    && gathered.sagas() > 1
+                    && inner.store.ready().await.is_ok()
+                {
+                    return write_one_by_one(inner, gathered).await;
+                }
+                if failures >= FAILURES_MAX
+                    && gathered.sagas() == 1
+                    && inner.store.ready().await.is_ok()
+                {
+                    return reload(inner, gathered).await;
+                }
+                inner.clock.sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+            Err(WriteError::OutcomeUnknown(error)) => {
+                inner.metrics.unknown_commit();
+                tracing::warn!(
+                    error = &*error,
+                    "the answer to a commit was lost; raising the epochs of its partitions"
+                );
+                return reload(inner, gathered).await;
+            }
+        }
+    }
+}
+
+async fn write_one_by_one(inner: &Arc<Inner>, gathered: Gathered) {
+    for change in gathered.changes {
+        let mut one = Gathered::default();
+        one.changes.push(change);
+        Box::pin(write(inner, one)).await;
+    }
+    for accept in gathered.accepts {
+        let mut one = Gathered::default();
+        one.accepts.push(accept);
+        Box::pin(write(inner, one)).await;
+    }
+}
+
+/// Leaves out what belongs to partitions that were lost meanwhile.
+fn drop_lost(gathered: &mut Gathered) {
+    for change in gathered.changes.extract_if(.., |change| change.owned.is_lost()) {
+        refuse(change.replies, &JournalError::Lost);
+    }
+    let is_lost = |owned: &Option<Arc<Owned>>| owned.as_ref().is_some_and(|own| own.is_lost());
+    for accept in gathered.accepts.extract_if(.., |accept| is_lost(&accept.owned)) {
+        let _ = accept.reply.send(Err(JournalError::Lost));
+    }
+}
+
+fn refuse(replies: Vec<crate::journal::AppendReply>, error: &JournalError) {
+    for reply in replies {
+        let _ = reply.send(Err(error.clone()));
+    }
+}
+
+fn leases(gathered: &Gathered) -> HashMap<Partition, Arc<Owned>> {
+    let of_changes = gathered.changes.iter().map(|change| &change.owned);
+    let of_accepts = gathered.accepts.iter().filter_map(|accept| accept.owned.as_ref());
+    of_changes.chain(of_accepts).map(|own| (own.partition(), Arc::clone(own))).collect()
+}
+
+fn batch(gathered: &Gathered) -> Batch {
+    let mut leases: Vec<Lease> = leases(gathered).values().map(|own| own.lease()).collect();
+    leases.sort_by_key(|lease| lease.partition);
+    let grants = gathered.changes.iter().filter(|change| change.grant).map(|change| Grant {
+        saga_id: change.append.saga_id.clone(),
+        partition: change.append.partition,
+    });
+    let whole = |records: &str| format!("[{records}]");
+    Batch {
+        leases,
+        accepts: gathered
+            .accepts
+            .iter()
+            .map(|accept| {
+                let mut saga = accept.saga.clone();
+                saga.records = whole(&saga.records);
+                saga
+            })
+            .collect(),
+        appends: gathered
+            .changes
+            .iter()
+            .filter(|change| change.append.record_count > 0 || change.append.header.is_some())
+            .map(|change| {
+                let mut append = change.append.clone();
+                append.records = whole(&append.records);
+                append
+            })
+            .collect(),
+        grants: grants.collect(),
+        settles: gathered.changes.iter().flat_map(|change| change.settles.clone()).collect(),
+    }
+}
+
+/// Tells everyone what was written.
+fn answer(inner: &Inner, gathered: Gathered, written: Written) {
+    for (accept, outcome) in gathered.accepts.into_iter().zip(written.accepts) {
+        let _ = accept.reply.send(Ok(Accepted::Known(outcome)));
+    }
+    let mut grants = written.grants.into_iter();
+    for Joined { grant, replies, .. } in gathered.changes {
+        let tokens: Option<Vec<Token>> = if grant { grants.next().flatten() } else { None };
+        for reply in replies {
+            let _ = reply.send(Ok(tokens.clone()));
+        }
+    }
+    if !written.woken.is_empty() {
+        inner.wake_poller.notify_one();
+    }
+}
+
+/// Finds out what became of a batch by taking its partitions anew: raises their epochs, lets
+/// their sagas go, and reads them again.
+async fn reload(inner: &Arc<Inner>, gathered: Gathered) {
+    let owned = leases(&gathered);
+    let old: Vec<Lease> = owned.values().map(|own| own.lease()).collect();
+    for partition in owned.keys() {
+        inner.ownership.lose(*partition);
+    }
+    for change in gathered.changes {
+        refuse(change.replies, &JournalError::Lost);
+    }
+    let mut pause = PAUSE;
+    let began = inner.clock.elapsed();
+    let leases = loop {
+        match inner.store.raise_epochs(&inner.me, &old, inner.config.lease_ttl).await {
+            Ok(leases) => break leases,
+            Err(error) => {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "epochs could not be raised; trying again"
+                );
+                inner.clock.sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+        }
+    };
+    for lease in leases {
+        inner.take(lease);
+    }
+    for accept in gathered.accepts {
+        let is_late = inner.clock.elapsed().saturating_sub(began) > inner.config.submit_timeout;
+        // A foreign submission has no epoch to raise: its transaction may still be running.
+        let found = match (&accept.owned, is_late) {
+            (Some(_), false) => inner.store.summary(&accept.saga.saga_id).await.ok().flatten(),
+            _ => None,
+        };
+        let answer = found.map(|_| Accepted::Recovering).ok_or(JournalError::Unknown);
+        let _ = accept.reply.send(answer);
+    }
+}
