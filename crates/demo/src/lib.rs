@@ -4,6 +4,7 @@
 //! as the coordinator does; the audit alone looks into their databases.
 
 mod audit;
+mod bench;
 mod books;
 mod coordinator;
 mod demo;
@@ -14,6 +15,10 @@ mod progress;
 mod report;
 
 pub use audit::{End, audit};
+pub use bench::{
+    BenchOptions, BenchParticipantOptions, BenchReport, BenchRow, Case, CpuShares, LoadOptions,
+    LoadResult, StoreKind, bench, bench_load, bench_participant,
+};
 pub use books::{Books, Hold, Ledger, Order, Reservation};
 pub use coordinator::Coordinator;
 pub use demo::{DemoOptions, DemoReport, PLACE_ORDER, run};

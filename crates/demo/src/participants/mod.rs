@@ -19,4 +19,5 @@ mod trouble;
 pub use answer::{Answer, Failure};
 pub use call::{Call, Op};
 pub use serve::{Kind, ParticipantOptions, serve_participant};
+pub(crate) use serve::{announce, end_of_input, listen};
 pub use trouble::{Trouble, Troubles};
