@@ -39,12 +39,15 @@ fn names(items: &[InboxItem]) -> Vec<&str> {
 /// Oldest first, for the partitions that were asked for, whole.
 pub async fn items_wait_for_the_owner_in_order(store: Arc<dyn Store>) {
     let world = start(store).await;
-    for (name, partition) in [("z", 0), ("b", 1), ("a", 0), ("c", 2), ("y", 1)] {
-        world.store.post(&item(name, partition)).await.unwrap();
+    for (second, name, partition) in
+        [(1, "z", 0), (2, "b", 1), (3, "a", 0), (4, "c", 2), (5, "y", 1)]
+    {
+        let posted = InboxItem { posted_at: at(second), ..item(name, partition) };
+        world.store.post(&posted).await.unwrap();
     }
     let items = world.store.inbox(&world.leases[0..2], 9).await.unwrap();
     assert_eq!(names(&items), ["z", "b", "a", "y"]);
-    assert_eq!(items[0], item("z", 0));
+    assert_eq!(items[0], InboxItem { posted_at: at(1), ..item("z", 0) });
     assert_eq!(names(&world.store.inbox(&world.leases[0..2], 2).await.unwrap()), ["z", "b"]);
     assert_eq!(names(&world.store.inbox(&world.leases[2..], 9).await.unwrap()), ["c"]);
     assert!(world.store.inbox(&[], 9).await.unwrap().is_empty());

@@ -70,12 +70,14 @@ impl State {
     }
 
     pub(super) fn inbox(&self, leases: &[Lease], limit: u16) -> Vec<InboxItem> {
-        self.inbox
+        let mut items: Vec<&InboxItem> = self
+            .inbox
             .iter()
             .filter(|row| row.result.is_none())
             .filter(|row| self.is_newest_for(leases, row.item.partition))
-            .take(usize::from(limit))
-            .map(|row| row.item.clone())
-            .collect()
+            .map(|row| &row.item)
+            .collect();
+        items.sort_by_key(|item| item.posted_at);
+        items.into_iter().take(usize::from(limit)).cloned().collect()
     }
 }
