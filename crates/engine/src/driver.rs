@@ -460,15 +460,15 @@ impl Driver {
             return None;
         }
         let next = self.timers.iter().map(|(_, at)| *at).min();
-        let wake = if self.header.wake == Wake::InMemory {
-            let soon = self.inner.clock.now().after(self.inner.config.park_after);
-            match next {
-                Some(at) if at <= soon => return None,
-                Some(at) => Wake::At(at),
-                None => Wake::Parked,
-            }
-        } else {
-            self.header.wake
+        let soon = self.inner.clock.now().after(self.inner.config.park_after);
+        if next.is_some_and(|at| at <= soon) {
+            return None;
+        }
+        // The row of a saga that waits for its lock keys says when to look already.
+        let wake = match (self.header.wake, next) {
+            (Wake::InMemory, Some(at)) => Wake::At(at),
+            (Wake::InMemory, None) => Wake::Parked,
+            (wake, _) => wake,
         };
         if !self.inner.live.remove_if_idle(self.saga.id(), &self.messages) {
             return None;

@@ -256,12 +256,12 @@ impl Event {
             | Self::Resumed { .. }
             | Self::RetryForced { .. }
             | Self::CallResolved { .. }
+            | Self::CallStuck { .. }
             | Self::Ended { .. } => true,
             Self::CallAnswered { .. }
             | Self::CallPending { .. }
             | Self::RetryScheduled { .. }
             | Self::CallGivenUp { .. }
-            | Self::CallStuck { .. }
             | Self::DeadlinePassed
             | Self::LockWaitPassed
             | Self::Recovered { .. } => false,
