@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::audit::End;
-use crate::plan::{Fate, Plan};
+use crate::plan::{Fate, Outage, Plan};
 
 /// Most disagreements that are written out.
 const FAULTS_SHOWN_MAX: usize = 10;
@@ -27,6 +27,8 @@ pub struct Summary {
     pub faults: Vec<String>,
     /// By what the sagas met: how many completed, were undone, are open, and one of them.
     pub by_fate: BTreeMap<Fate, Row>,
+    /// The participant that was killed and started again, and when.
+    pub outage: Outage,
     /// Where the sagas can be looked at.
     pub page_url: Option<String>,
     /// The folder with the participants' databases.
@@ -56,6 +58,7 @@ impl Summary {
             open: Vec::new(),
             faults,
             by_fate: BTreeMap::new(),
+            outage: plan.outage,
             page_url: None,
             books: PathBuf::new(),
         };
@@ -130,6 +133,9 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.table())?;
+        let Outage { kind, after_ends } = self.outage;
+        let name = kind.name();
+        writeln!(f, "When {after_ends} had ended, {name} was killed and started again.")?;
         let open = self.open.iter().map(|(saga, why)| format!("open: {saga}: {why}"));
         for line in self.faults.iter().cloned().chain(open).take(FAULTS_SHOWN_MAX) {
             writeln!(f, "  {line}")?;

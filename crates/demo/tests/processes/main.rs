@@ -1,14 +1,22 @@
 //! Participants as processes: they say where they listen, survive `kill -9` with all that they
-//! answered, come back on their port, and end with their parent.
+//! answered, come back on their port, and end with their parent. And the demo from end to end,
+//! against a coordinator that does its work, and against one that doesn't.
+
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+mod simple_coordinator;
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use amends_demo::participants::inventory;
-use amends_demo::{BenchParticipantOptions, LoadOptions, ParticipantOptions};
+use amends_demo::{
+    BenchParticipantOptions, DemoOptions, LoadOptions, ParticipantOptions, Show, Summary, Workload,
+};
 use clap::Parser;
 use serde_json::json;
+use simple_coordinator::{Care, SimpleCoordinator};
 
 /// This program, started by itself.
 #[derive(Parser)]
@@ -22,6 +30,8 @@ async fn main() -> anyhow::Result<()> {
     if !std::env::args().nth(1).is_some_and(|word| word.ends_with("-participant")) {
         a_killed_participant_keeps_what_it_answered().await?;
         a_participant_ends_with_its_parent().await?;
+        a_demo_ends_with_balanced_books().await?;
+        a_coordinator_that_forgets_to_undo_is_found_out().await?;
         return a_load_that_ends_no_saga_says_why().await;
     }
     match Role::parse() {
@@ -113,6 +123,35 @@ async fn a_load_that_ends_no_saga_says_why() -> anyhow::Result<()> {
     let error = error.err().map(|error| error.to_string()).unwrap_or_default();
     assert!(error.contains("missing field `status`"), "{error:?}");
     Ok(())
+}
+
+async fn a_demo_ends_with_balanced_books() -> anyhow::Result<()> {
+    let summary = run_demo(Care::Undoes).await?;
+    assert!(summary.is_balanced(), "{summary}");
+    assert_eq!((summary.completed, summary.undone), (90, 10), "{summary}");
+    Ok(())
+}
+
+async fn a_coordinator_that_forgets_to_undo_is_found_out() -> anyhow::Result<()> {
+    let summary = run_demo(Care::Forgets).await?;
+    assert!(!summary.is_balanced(), "{summary}");
+    assert_eq!(summary.faults.len(), 5, "one for each declined card: {summary}");
+    assert!(summary.faults.iter().all(|fault| fault.contains("reservation is still in force")));
+    Ok(())
+}
+
+async fn run_demo(care: Care) -> anyhow::Result<Summary> {
+    let dir = tempfile::tempdir()?;
+    let coordinator = SimpleCoordinator::start(care).await?;
+    let options = DemoOptions {
+        workload: Workload { sagas: 100, seed: 3, concurrency: 16 },
+        coordinator_urls: vec![coordinator.url.clone()],
+        participant_exe: std::env::current_exe()?,
+        data_dir: dir.path().to_owned(),
+        page_url: None,
+        show: Show::Nothing,
+    };
+    Ok(amends_demo::run(options).await?.summary.clone())
 }
 
 /// Reserves three units; the answer.
