@@ -198,4 +198,21 @@ mod tests {
         assert_eq!(metric(text, "amends_x_total"), Some(42.0));
         assert_eq!(metric(text, "amends_y_total"), None);
     }
+
+    #[tokio::test]
+    async fn postgres_says_how_many_transactions_and_rows_were_written() {
+        let postgres = Postgres::start().await.unwrap();
+        postgres.psql("amends", "CREATE TABLE t (n INT)").await.unwrap();
+        let commits = number(&postgres, COMMITS).await.unwrap();
+        let rows = number(&postgres, ROWS).await.unwrap();
+        postgres.psql("amends", "INSERT INTO t SELECT generate_series(1, 7)").await.unwrap();
+        postgres.psql("amends", "SELECT count(*) FROM t").await.unwrap();
+        let more = number(&postgres, COMMITS).await.unwrap() - commits;
+        assert!((1.0..3.0).contains(&more), "{more}, with the server's own at most");
+        // The session hands in its statistics when it ends, which psql doesn't wait for.
+        let written = tokio::time::timeout(SETTLE_MAX, async {
+            while number(&postgres, ROWS).await.unwrap() < rows + 7.0 {}
+        });
+        written.await.unwrap();
+    }
 }
