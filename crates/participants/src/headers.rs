@@ -50,10 +50,10 @@ pub(crate) fn headers(
     credentials: &Credentials,
 ) -> Result<HeaderMap, Failure> {
     let mut map = HeaderMap::with_capacity(24);
+    map.insert(ACCEPT, ACCEPTED);
     of_definition(call, &mut map)?;
     let key = call.key.to_string();
     map.insert(USER_AGENT, AGENT);
-    map.insert(ACCEPT, ACCEPTED);
     map.insert(ACCEPT_ENCODING, IDENTITY);
     if body.is_some() {
         map.insert(CONTENT_TYPE, JSON);
