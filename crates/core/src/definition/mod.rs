@@ -30,3 +30,4 @@ pub use model::{
 };
 pub use parse::{Format, Parsed, parse, parse_text};
 pub use schema::{InputSchema, Violation};
+pub(crate) use suggest::suggestion;

@@ -8,6 +8,7 @@ use super::field::{Fields, Reader, below};
 use super::read::{DAY, SHORTEST, read_retry};
 use super::suggest::suggestion;
 use crate::expression::{PathTemplate, Template};
+use crate::participant::is_reserved_header;
 
 /// Most headers of one operation.
 const HEADERS_MAX: usize = 32;
@@ -22,31 +23,9 @@ const FIELDS: &[&str] = &["method", "path", "body", "headers", "timeout", "retry
 
 const METHODS: &[&str] = &["GET", "POST", "PUT", "PATCH", "DELETE"];
 
-/// Headers that the engine or the connection sets, and those that carry secrets: these belong to
-/// the participant's registration, where they are never shown.
-const HEADERS_FORBIDDEN: &[&str] = &[
-    "authorization",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "cookie",
-    "expect",
-    "host",
-    "idempotency-key",
-    "keep-alive",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "traceparent",
-    "tracestate",
-    "upgrade",
-    "webhook-id",
-    "webhook-signature",
-    "webhook-timestamp",
-];
+/// Headers that carry secrets: these belong to the participant's registration, where they are
+/// never shown.
+const HEADERS_OF_REGISTRATION: [&str; 2] = ["authorization", "cookie"];
 
 /// Reads what is sound of an operation.
 pub(super) fn read_operation(
@@ -166,7 +145,7 @@ fn check_header_name(name: &str) -> Result<(), String> {
     if name.is_empty() || name.len() > HEADER_NAME_BYTES_MAX || !name.chars().all(is_token) {
         return Err(format!("{name:?} is no name of an HTTP header"));
     }
-    if HEADERS_FORBIDDEN.contains(&name) || name.starts_with("saga-") {
+    if is_reserved_header(name) || HEADERS_OF_REGISTRATION.contains(&name) {
         return Err(format!(
             "the header {name:?} is set by the engine or belongs to the participant's registration; \
              leave it out"

@@ -5,7 +5,7 @@ const NAME_CHARS_MAX: usize = 64;
 
 /// A sentence that names the closest of `known`, or lists them when none is close; it starts
 /// with a blank, or is empty when there is nothing to say.
-pub(super) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn suggestion<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.into_iter().collect();
     let closest = known
         .iter()

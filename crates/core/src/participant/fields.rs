@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::definition::{Fault, FaultCode};
+use crate::definition::{Fault, FaultCode, suggestion};
 use crate::{format_duration, parse_duration};
 
 /// An object that is being read: knows where it stands and which of its fields were asked for.
@@ -170,13 +170,9 @@ impl<'a> Fields<'a> {
     pub(super) fn finish(self, faults: &mut Vec<Fault>) {
         let Some(map) = self.map else { return };
         for field in map.keys().filter(|field| !self.known.contains(field.as_str())) {
-            let known: Vec<&str> = self.known.iter().copied().collect();
-            let hint = nearest(field, &known).map_or_else(
-                || format!("known are {}", known.join(", ")),
-                |name| format!("did you mean {name:?}?"),
-            );
+            let hint = suggestion(field, self.known.iter().copied());
             let shown: String = field.chars().take(64).collect();
-            let detail = format!("there is no field {shown:?} here; {hint}");
+            let detail = format!("there is no field {shown:?} here{hint}");
             self.fault(field, FaultCode::UnknownField, detail, faults);
         }
     }
@@ -197,34 +193,4 @@ pub(super) const fn kind(value: &Value) -> &'static str {
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }
-}
-
-/// The known name that is at most two letters away (one, for short names).
-pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let allowed = if name.len() < 5 { 1 } else { 2 };
-    known
-        .iter()
-        .map(|candidate| (distance(name, candidate), *candidate))
-        .filter(|(distance, _)| *distance <= allowed)
-        .min()
-        .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein's distance; long names are not near to anything.
-fn distance(a: &str, b: &str) -> usize {
-    if a.len() > 64 {
-        return usize::MAX;
-    }
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }

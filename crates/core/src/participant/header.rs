@@ -29,7 +29,7 @@ const RESERVED_PREFIXES: [&str; 3] = ["saga-", "webhook-", "proxy-"];
 
 /// Whether `name` (in lower case) is a header that only the engine sets.
 ///
-/// `authorization` is not among them: a definition may set it where the registration does not.
+/// `authorization` is not among them: a registration sets it, through its `auth`.
 pub fn is_reserved_header(name: &str) -> bool {
     RESERVED.contains(&name) || RESERVED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::fields::{Fields, escape, kind, nearest};
+use super::fields::{Fields, escape, kind};
 use super::{Auth, Breaker, Endpoint, ParticipantSpec, Protocol, Secret, is_reserved_header};
-use crate::definition::{Fault, FaultCode, OutcomeOverride};
+use crate::definition::{Fault, FaultCode, OutcomeOverride, suggestion};
 use crate::saga::OutcomeKind;
 use crate::{Jitter, ParticipantName, RetryPolicy};
 
 const MS: Duration = Duration::from_millis(1);
-const HOUR: Duration = Duration::from_secs(3600);
-const TIMEOUT_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+const HOUR: Duration = Duration::from_hours(1);
+const TIMEOUT_MAX: Duration = Duration::from_hours(30 * 24);
 const LABELS_MAX: usize = 32;
 const ATTEMPTS_MAX: u64 = 10_000;
 const MIB: u64 = 1024 * 1024;
@@ -349,10 +349,8 @@ fn outcomes(fields: &mut Fields<'_>, faults: &mut Vec<Fault>) -> Vec<OutcomeOver
                 faults.push(Fault::new(at, FaultCode::OutOfRange, detail));
             }
             (Some(_), None) => {
-                let near = value.as_str().and_then(|word| nearest(word, &WORDS));
-                let hint =
-                    near.map_or_else(String::new, |word| format!("; did you mean {word:?}?"));
-                let detail = format!("must be one of {}{hint}", WORDS.join(", "));
+                let hint = suggestion(value.as_str().unwrap_or_default(), WORDS);
+                let detail = format!("is no outcome{hint}");
                 faults.push(Fault::new(at, FaultCode::WrongType, detail));
             }
         }
