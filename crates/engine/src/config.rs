@@ -44,7 +44,7 @@ impl Default for EngineConfig {
             drain_timeout: Duration::from_secs(10),
             command_timeout: Duration::from_secs(5),
             submit_timeout: Duration::from_secs(5),
-            retention: Some(Duration::from_secs(30 * 86_400)),
+            retention: Some(Duration::from_hours(30 * 24)),
             public_url: "http://127.0.0.1:7411".to_owned(),
         }
     }

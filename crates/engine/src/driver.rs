@@ -24,6 +24,8 @@ use crate::ownership::Work;
 use crate::{CommandError, CompleteError, Hint, SagaDetail};
 
 type InputFuture = Pin<Box<dyn Future<Output = Input> + Send>>;
+type Alarm = (Timestamp, Pin<Box<dyn Future<Output = ()> + Send>>);
+type Reply<T, E> = oneshot::Sender<Result<T, E>>;
 
 /// The task of one saga.
 pub(crate) struct Driver {
@@ -36,7 +38,7 @@ pub(crate) struct Driver {
     /// Questions after pending calls.
     polls: FuturesUnordered<InputFuture>,
     timers: Vec<(Timer, Timestamp)>,
-    alarm: Option<(Timestamp, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+    alarm: Option<Alarm>,
     waiters: Vec<oneshot::Sender<SagaDetail>>,
     /// What the saga's row says.
     header: Header,
@@ -55,8 +57,8 @@ enum Exit {
 /// Whom to tell once a round is durable.
 #[derive(Default)]
 struct Replies {
-    commands: Vec<(oneshot::Sender<Result<SagaDetail, CommandError>>, Option<CommandError>)>,
-    completions: Vec<(oneshot::Sender<Result<(), CompleteError>>, Result<(), CompleteError>)>,
+    commands: Vec<(Reply<SagaDetail, CommandError>, Option<CommandError>)>,
+    completions: Vec<(Reply<(), CompleteError>, Result<(), CompleteError>)>,
     settles: Vec<Settle>,
 }
 
@@ -194,10 +196,7 @@ impl Driver {
 
     /// Tells the saga. What it no longer waits for falls on the floor.
     fn input(&mut self, input: Input, handled: &mut Handled) {
-        if let Ok(more) = self.saga.handle(self.inner.clock.now(), input) {
-            handled.records.extend(more.records);
-            handled.effects.extend(more.effects);
-        }
+        let _ = absorb(self.saga.handle(self.inner.clock.now(), input), handled);
     }
 
     fn message(&mut self, message: Message, handled: &mut Handled, replies: &mut Replies) {
@@ -220,7 +219,7 @@ impl Driver {
             Message::Command { command, by, reply } => {
                 let input = Input::Command { command, by };
                 let result = self.saga.handle(self.inner.clock.now(), input);
-                let refused = self.absorb(result, handled);
+                let refused = absorb(result, handled);
                 match reply {
                     CommandReply::Inbox(id) => replies.settles.push(settle(id, refused.is_none())),
                     CommandReply::Caller(caller) => {
@@ -233,7 +232,7 @@ impl Driver {
             Message::Complete { step, op, answer, reply } => {
                 let input = Input::Completed { step, op, answer };
                 let result = self.saga.handle(self.inner.clock.now(), input);
-                let refused = self.absorb(result, handled);
+                let refused = absorb(result, handled);
                 match reply {
                     CompleteReply::Inbox(id) => replies.settles.push(settle(id, refused.is_none())),
                     CompleteReply::Caller(caller) => {
@@ -243,17 +242,6 @@ impl Driver {
                     }
                 }
             }
-        }
-    }
-
-    fn absorb(&self, result: Result<Handled, Refusal>, handled: &mut Handled) -> Option<Refusal> {
-        match result {
-            Ok(more) => {
-                handled.records.extend(more.records);
-                handled.effects.extend(more.effects);
-                None
-            }
-            Err(refusal) => Some(refusal),
         }
     }
 
@@ -495,6 +483,18 @@ impl Driver {
             }
         }
         Some(Exit::Done)
+    }
+}
+
+/// Adds what came of an input; gives a refusal back.
+fn absorb(result: Result<Handled, Refusal>, handled: &mut Handled) -> Option<Refusal> {
+    match result {
+        Ok(more) => {
+            handled.records.extend(more.records);
+            handled.effects.extend(more.effects);
+            None
+        }
+        Err(refusal) => Some(refusal),
     }
 }
 

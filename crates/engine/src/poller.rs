@@ -24,7 +24,7 @@ const PAGE: u16 = 256;
 const DELETE_PAGE: u16 = 1_000;
 
 /// Time between two looks for sagas whose retention is over.
-const DELETE_EVERY: Duration = Duration::from_secs(60);
+const DELETE_EVERY: Duration = Duration::from_mins(1);
 
 impl Inner {
     /// Looks for due sagas and for messages, until the drain.

@@ -75,7 +75,7 @@ pub(crate) fn order() -> Value {
 pub(crate) async fn register(engine: &Engine, document: &Value) -> DefinitionName {
     let parsed = parse(document, &Registry { participants: None });
     let errors: Vec<_> = parsed.faults.iter().filter(|fault| fault.is_error()).collect();
-    let definition = parsed.definition.unwrap_or_else(|| panic!("{errors:?}"));
+    let definition = parsed.definition.ok_or(errors).unwrap();
     engine.put_definition(&definition).await.unwrap();
     definition.name.clone()
 }
@@ -101,7 +101,7 @@ pub(crate) async fn start_saga(engine: &Engine, name: &DefinitionName, id: &str)
 
 /// Waits (in test time, at most an hour) until the saga is terminal or suspended.
 pub(crate) async fn ended(engine: &Engine, id: &SagaId) -> SagaDetail {
-    engine.wait(id, Duration::from_secs(3600)).await.unwrap().unwrap()
+    engine.wait(id, Duration::from_hours(1)).await.unwrap().unwrap()
 }
 
 pub(crate) async fn assert_ends(engine: &Engine, id: &SagaId, status: Status) -> SagaDetail {
