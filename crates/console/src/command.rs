@@ -1,0 +1,235 @@
+//! Commands on a saga: which are offered, in which words, and how a form becomes one.
+
+use amends_core::saga::{Command, Saga};
+use amends_core::{Json, StepId};
+
+use crate::look::Look;
+use crate::step_state::of_step;
+
+/// Most bytes of a reason.
+const REASON_BYTES_MAX: usize = 2_000;
+/// Deepest nesting of an output that an operator gives, as everywhere in the API.
+const JSON_DEPTH_MAX: usize = 64;
+
+/// One command as it is offered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CommandForm {
+    /// Unique on the page.
+    pub(crate) id: String,
+    /// The word that the API has for it.
+    pub(crate) command: &'static str,
+    /// The step; empty for the whole saga.
+    pub(crate) step: String,
+    pub(crate) label: &'static str,
+    /// What it does.
+    pub(crate) meaning: &'static str,
+    /// Whether it cannot be taken back.
+    pub(crate) is_grave: bool,
+    pub(crate) needs_reason: bool,
+    pub(crate) takes_output: bool,
+}
+
+/// The commands on one step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StepCommands {
+    pub(crate) step: String,
+    pub(crate) look: Look,
+    pub(crate) forms: Vec<CommandForm>,
+    /// Nothing about the step calls for somebody: offered, but folded away.
+    pub(crate) is_minor: bool,
+}
+
+/// The commands on the whole saga that are permitted now.
+pub(crate) fn on_saga(saga: &Saga) -> Vec<CommandForm> {
+    saga.permitted().iter().map(CommandForm::new).collect()
+}
+
+/// The commands on steps that are permitted now, steps that need somebody first.
+pub(crate) fn on_steps(saga: &Saga) -> Vec<StepCommands> {
+    let mut groups: Vec<StepCommands> = saga
+        .definition()
+        .indices()
+        .map(|index| {
+            let permitted = saga.permitted_on(index);
+            StepCommands {
+                step: saga.definition().step(index).id.to_string(),
+                look: of_step(saga, index),
+                forms: permitted.iter().map(CommandForm::new).collect(),
+                is_minor: permitted.iter().all(|command| matches!(command, Command::Skip { .. })),
+            }
+        })
+        .filter(|group| !group.forms.is_empty())
+        .collect();
+    groups.sort_by_key(|group| group.is_minor);
+    groups
+}
+
+impl CommandForm {
+    fn new(command: &Command) -> Self {
+        let step = match command {
+            Command::Pause | Command::Resume | Command::Cancel | Command::Abandon => None,
+            Command::RetryNow { step } => step.as_ref(),
+            Command::Skip { step }
+            | Command::ResolveSucceeded { step, .. }
+            | Command::ResolveFailed { step }
+            | Command::ResolveUndone { step } => Some(step),
+        };
+        let step = step.map(ToString::to_string).unwrap_or_default();
+        let (label, meaning) = words(command);
+        let is_easy =
+            matches!(command, Command::Pause | Command::Resume | Command::RetryNow { .. });
+        Self {
+            id: format!("do-{step}-{}", command.as_str()),
+            command: command.as_str(),
+            step,
+            label,
+            meaning,
+            is_grave: !is_easy,
+            needs_reason: !is_easy,
+            takes_output: matches!(command, Command::ResolveSucceeded { .. }),
+        }
+    }
+}
+
+const fn words(command: &Command) -> (&'static str, &'static str) {
+    match command {
+        Command::Pause => {
+            ("Pause", "Nothing new starts. Calls that are in flight are heard out.")
+        }
+        Command::Resume => ("Resume", "What was held back starts."),
+        Command::Cancel => (
+            "Cancel",
+            "The saga aborts: no further step starts, and what may have happened is undone.",
+        ),
+        Command::RetryNow { step: None } => (
+            "Retry now",
+            "Every call that waits or is stuck is tried again at once, and its attempts count anew.",
+        ),
+        Command::RetryNow { .. } => {
+            ("Retry now", "The call is tried again at once, and its attempts count anew.")
+        }
+        Command::Skip { .. } => {
+            ("Skip", "The step is not run; the steps after it go on without its output.")
+        }
+        Command::ResolveSucceeded { .. } => (
+            "It succeeded",
+            "You have looked at the participant: the call took effect. Give its output if later \
+             steps read it.",
+        ),
+        Command::ResolveFailed { .. } => (
+            "It failed",
+            "You have looked at the participant: the call had no effect and cannot have one later.",
+        ),
+        Command::ResolveUndone { .. } => (
+            "It is undone",
+            "You have looked at the participant: the effect is undone, or you have undone it by hand.",
+        ),
+        Command::Abandon => (
+            "Abandon",
+            "The saga ends as it stands. What is half done stays half done and is yours to mend.",
+        ),
+    }
+}
+
+/// What a form sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) command: Command,
+    pub(crate) reason: String,
+}
+
+/// Reads a form.
+///
+/// # Errors
+///
+/// A sentence for the one who sent it.
+pub(crate) fn read(pairs: &[(String, String)]) -> Result<Asked, String> {
+    let field = |name: &str| {
+        pairs.iter().find(|(own, _)| own == name).map_or("", |(_, value)| value.trim())
+    };
+    let reason = field("reason").to_owned();
+    if reason.len() > REASON_BYTES_MAX || reason.contains('\0') {
+        return Err(format!(
+            "The reason must have at most {REASON_BYTES_MAX} bytes and no NUL character."
+        ));
+    }
+    let step = || {
+        StepId::new(field("step"))
+            .map_err(|error| format!("The step {:?} {error}.", field("step")))
+    };
+    let command = match field("command") {
+        "pause" => Command::Pause,
+        "resume" => Command::Resume,
+        "cancel" => Command::Cancel,
+        "abandon" => Command::Abandon,
+        "retry" if field("step").is_empty() => Command::RetryNow { step: None },
+        "retry" => Command::RetryNow { step: Some(step()?) },
+        "skip" => Command::Skip { step: step()? },
+        "resolve-succeeded" => {
+            Command::ResolveSucceeded { step: step()?, output: output(field("output"))? }
+        }
+        "resolve-failed" => Command::ResolveFailed { step: step()? },
+        "resolve-undone" => Command::ResolveUndone { step: step()? },
+        other => return Err(format!("{other:?} is no command.")),
+    };
+    let form = CommandForm::new(&command);
+    if form.needs_reason && reason.is_empty() {
+        return Err(format!("“{}” needs a reason, for the journal.", form.label));
+    }
+    Ok(Asked { command, reason })
+}
+
+fn output(text: &str) -> Result<Option<Json>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let json = Json::parse_bounded(text, JSON_DEPTH_MAX);
+    json.map(Some).map_err(|error| format!("The output {error}."))
+}
+
+/// What a command that was carried out is confirmed with.
+pub(crate) fn done(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "pause" => "Paused. Nothing new starts until it is resumed.",
+        "resume" => "Resumed.",
+        "cancel" => "The cancellation is in the journal.",
+        "retry" => "The retry is on its way.",
+        "skip" => "The step is skipped.",
+        "resolve-succeeded" | "resolve-failed" | "resolve-undone" => "The step is resolved.",
+        "abandon" => "The saga is abandoned.",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(pairs: &[(&str, &str)]) -> Result<Asked, String> {
+        let pairs: Vec<_> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        read(&pairs)
+    }
+
+    #[test]
+    fn every_command_reads_back() {
+        let step = Some(StepId::new("charge").unwrap());
+        let asked = form(&[("command", "retry"), ("step", "charge"), ("reason", "")]).unwrap();
+        assert_eq!(asked.command, Command::RetryNow { step });
+        for word in ["pause", "resume", "cancel", "abandon", "skip", "resolve-succeeded"] {
+            let asked = form(&[("command", word), ("step", "a"), ("reason", "seen")]).unwrap();
+            assert_eq!(asked.command.as_str(), word);
+            assert!(done(word).is_some());
+        }
+    }
+
+    #[test]
+    fn bad_forms_are_told_what_is_wrong() {
+        assert!(form(&[("command", "explode")]).unwrap_err().contains("no command"));
+        assert!(form(&[("command", "cancel")]).unwrap_err().contains("needs a reason"));
+        let skip = form(&[("command", "skip"), ("step", "a b"), ("reason", "x")]);
+        assert!(skip.unwrap_err().contains("step"));
+        let output = [("command", "resolve-succeeded"), ("step", "a"), ("output", "{"), ("reason", "x")];
+        assert!(form(&output).unwrap_err().contains("JSON"));
+    }
+}

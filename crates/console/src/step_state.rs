@@ -1,0 +1,68 @@
+//! Where a step and each of its calls stand, in the words of the REST API.
+
+use amends_core::StepIndex;
+use amends_core::definition::StepKind;
+use amends_core::saga::{Call, CallState, Decision, Op, Saga};
+
+use crate::look::Look;
+
+/// Where one step stands as a whole.
+pub(crate) fn of_step(saga: &Saga, index: StepIndex) -> Look {
+    let (step, state) = (saga.definition().step(index), saga.step(index));
+    let is_stuck = |call: &Call| matches!(call.state, CallState::Stuck { .. });
+    if state.skipped.is_some() {
+        return Look::new("off", "skip", "skipped");
+    }
+    if is_stuck(&state.forward) || is_stuck(&state.confirm) || is_stuck(&state.undo) {
+        return Look::new("bad", "alert", "stuck");
+    }
+    match state.undo.state {
+        CallState::Idle => {}
+        CallState::Succeeded => return Look::new("off", "undo", "undone"),
+        _ => return Look::new("undo", "undo", "undoing"),
+    }
+    match state.confirm.state {
+        CallState::Idle => {}
+        CallState::Succeeded => return Look::new("good", "confirm", "confirmed"),
+        _ => return Look::new("confirm", "confirm", "confirming"),
+    }
+    match state.forward.state {
+        CallState::Idle if saga.status().is_terminal() => Look::new("off", "dot", "not run"),
+        CallState::Idle if saga.decision() == Some(Decision::Abort) => {
+            Look::new("off", "dot", "not run")
+        }
+        CallState::Idle => Look::new("idle", "clock", "waiting"),
+        CallState::InFlight | CallState::Pending { .. } => Look::new("active", "run", "running"),
+        CallState::Failed | CallState::Waiting { .. } => Look::new("warn", "retry", "retrying"),
+        CallState::Succeeded => Look::new("good", "check", "succeeded"),
+        CallState::Refused | CallState::GivenUp if step.optional => {
+            Look::new("off", "skip", "ignored")
+        }
+        CallState::Refused | CallState::GivenUp => Look::new("bad", "cross", "failed"),
+        CallState::Stuck { .. } => Look::new("bad", "alert", "stuck"),
+    }
+}
+
+/// Where one call stands.
+pub(crate) fn of_call(op: Op, state: &CallState) -> Look {
+    match state {
+        CallState::Idle => Look::new("idle", "dot", "not called"),
+        CallState::InFlight => Look::of_open_attempt(op),
+        CallState::Pending { .. } => Look::new("active", "clock", "accepted, to be completed"),
+        CallState::Failed | CallState::Waiting { .. } => {
+            Look::new("warn", "retry", "waits for a retry")
+        }
+        CallState::Succeeded => Look::new("good", "check", "succeeded"),
+        CallState::Refused => Look::new("bad", "cross", "refused"),
+        CallState::GivenUp => Look::new("bad", "question", "given up"),
+        CallState::Stuck { .. } => Look::new("bad", "alert", "stuck"),
+    }
+}
+
+/// The operations that a step has, forward first.
+pub(crate) fn operations(saga: &Saga, index: StepIndex) -> Vec<Op> {
+    let step = saga.definition().step(index);
+    let confirm = (step.kind == StepKind::Tcc).then_some(Op::Confirm);
+    let undo = step.undo.as_ref().map(|_| step.undo_op());
+    [Some(step.forward_op()), confirm, undo].into_iter().flatten().collect()
+}
