@@ -1,11 +1,13 @@
 //! Registered participants: what a registration says, how it is read and shown, and which
 //! targets may be called at all.
 
+mod address_class;
 mod document;
 mod endpoint;
 mod fields;
 mod header;
 mod parse;
+mod parse_auth;
 mod secret;
 mod spec;
 mod target;
