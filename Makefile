@@ -17,8 +17,7 @@ help: ## Show the tasks
 demo: ## Run sagas across three HTTP services, some of which fail (DEMO_ARGS="--sagas 2000 --exit")
 	@scripts/setup demo
 	@echo 'demo: building (about 2 minutes the first time)'
-	cargo build --bin amends
-	target/debug/amends demo $(DEMO_ARGS)
+	cargo run --bin amends -- demo $(DEMO_ARGS)
 
 build: ## Build the optimised binary, target/release/amends
 	@scripts/setup demo
@@ -43,5 +42,4 @@ check: ## Format, lints, docs, layers, licences: everything but the tests
 
 bench: ## Measure sagas per second and latency (BENCH_ARGS="--help" tells what can be set)
 	@scripts/setup test
-	cargo build --release --bin amends
-	target/release/amends bench $(BENCH_ARGS)
+	cargo run --release --bin amends -- bench $(BENCH_ARGS)

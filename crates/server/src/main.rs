@@ -4,6 +4,7 @@ mod cli;
 mod client;
 mod config;
 mod failure;
+mod http_server;
 mod problem;
 mod sse;
 mod telemetry;

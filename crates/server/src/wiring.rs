@@ -1,17 +1,36 @@
 //! The wiring: makes every adapter, hands them to the engine, and mounts the front doors.
 
-use std::future::pending;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
+use amends_api::ApiConfig;
+use amends_engine::{Engine, EngineConfig, Ports, Tracing};
+use amends_participants::{Config as CallConfig, HttpParticipants};
+use amends_ports::{Clock, Store, SystemClock, SystemIds};
+use amends_store::postgres::{PostgresOptions, PostgresStore};
+use axum::Router;
 use tokio::net::TcpListener;
 
-use crate::config::Settings;
+use crate::config::{Settings, masked};
 use crate::failure::Failure;
+use crate::http_server::HttpServer;
+use crate::telemetry::W3cContext;
+
+/// Longest wait for answers under way when the engine has drained.
+const LAST_ANSWERS: Duration = Duration::from_secs(3);
+
+/// What a drain may take beyond the wait for calls in flight: writing, and signing off.
+const SIGN_OFF: Duration = Duration::from_secs(5);
 
 /// A running coordinator of this process.
 #[derive(Debug)]
 pub(crate) struct Coordinator {
     address: SocketAddr,
+    engine: Engine,
+    http: HttpServer,
+    drain_timeout: Duration,
 }
 
 impl Coordinator {
@@ -21,17 +40,18 @@ impl Coordinator {
     ///
     /// [`Failure::Server`]; nothing is left running.
     pub(crate) async fn start(settings: &Settings) -> Result<Self, Failure> {
-        let listener = TcpListener::bind(settings.server.listen).await.map_err(|error| {
-            let listen = settings.server.listen;
-            Failure::Server(format!(
-                "cannot listen on {listen}: {error}\n  hint: choose another with --listen; port 0 takes a free one"
-            ))
-        })?;
+        // The address is taken first: participants are told it, and a port that is taken is the
+        // likeliest fault.
+        let listener = listen(settings.server.listen).await?;
         let address = listener.local_addr().map_err(Failure::Runtime)?;
-        let advertised = settings.advertised(address);
-        let allows_private = settings.allows_private_targets();
-        tracing::info!(%address, advertised, allows_private, "listening");
-        Ok(Self { address })
+        let public_url = settings.public_url(address);
+        let tracing: Arc<dyn Tracing> = Arc::new(W3cContext);
+
+        let engine = engine(settings, &public_url, Arc::clone(&tracing)).await?;
+        let router = router(settings, &public_url, &engine, tracing);
+        let http = HttpServer::start(listener, router, settings.server.connections_max);
+        tracing::info!(%address, public_url, "the coordinator is up");
+        Ok(Self { address, engine, http, drain_timeout: settings.server.drain_timeout })
     }
 
     /// The address that was bound.
@@ -39,12 +59,121 @@ impl Coordinator {
         self.address
     }
 
-    /// Returns when the coordinator cannot go on.
-    pub(crate) async fn failed(&mut self) -> Failure {
-        pending().await
+    /// Takes no new sagas, hears out what is in flight up to `server.drain-timeout`, hands its
+    /// partitions on, and stops listening. Bounded.
+    pub(crate) async fn drain(self) {
+        let at_most = self.drain_timeout + SIGN_OFF;
+        if tokio::time::timeout(at_most, self.engine.drain()).await.is_err() {
+            tracing::warn!("the drain took too long and was cut; the leases will run out");
+        }
+        self.http.stop(LAST_ANSWERS).await;
+        tracing::info!("the coordinator has stopped");
     }
+}
 
-    /// Says "not ready", waits `server.drain-delay`, stops taking sagas, hears out what is in
-    /// flight up to `server.drain-timeout`, and hands its partitions on.
-    pub(crate) async fn drain(self) {}
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::Server(format!(
+            "cannot listen on {address}: {error}\n  \
+             hint: choose another address with --listen; port 0 takes a free one"
+        ))
+    })
+}
+
+async fn engine(
+    settings: &Settings,
+    public_url: &str,
+    tracing: Arc<dyn Tracing>,
+) -> Result<Engine, Failure> {
+    let store = store(settings).await?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let calls = CallConfig { targets: settings.target_policy(), ..CallConfig::default() };
+    let participants = Arc::new(HttpParticipants::new(calls, Arc::clone(&clock)));
+    let ports = Ports { store, participants, clock, ids: Arc::new(SystemIds), tracing };
+    let config = engine_config(settings, public_url);
+    Engine::start(ports, config).await.map_err(|error| Failure::Server(whole(&error)))
+}
+
+async fn store(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {
+    let database = &settings.database;
+    let opened = if let Some(file) = database.url.strip_prefix("sqlite:") {
+        make_folder(Path::new(file.trim_start_matches("//")))?;
+        amends_store::open(&database.url, database.partitions).await
+    } else {
+        let options = PostgresOptions {
+            partitions: database.partitions,
+            connections_max: database.connections_max,
+            list_connections_max: database.list_connections_max,
+            connect_timeout: database.connect_timeout,
+            acquire_timeout: database.connect_timeout,
+            ..PostgresOptions::default()
+        };
+        PostgresStore::connect(&database.url, options).await.map(|store| Arc::new(store) as _)
+    };
+    opened.map_err(|error| {
+        Failure::Server(format!("database {}: {}", masked(&database.url), whole(&error)))
+    })
+}
+
+/// Makes the folder of an embedded database, open to its owner only: sagas hold business data.
+fn make_folder(file: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => {
+            let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+            made.map_err(|error| {
+                Failure::Server(format!("cannot make the folder {}: {error}", folder.display()))
+            })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn engine_config(settings: &Settings, public_url: &str) -> EngineConfig {
+    let engine = &settings.engine;
+    EngineConfig {
+        lease_ttl: engine.lease_ttl,
+        live_sagas_max: engine.live_sagas_max,
+        journal_queue_max: engine.journal_queue_max,
+        batch_sagas_max: engine.batch_sagas_max,
+        batch_bytes_max: engine.batch_bytes_max,
+        poll_every: engine.poll_every,
+        park_after: engine.park_after,
+        drain_timeout: settings.server.drain_timeout,
+        command_timeout: engine.command_timeout,
+        submit_timeout: engine.submit_timeout,
+        retention: Some(engine.retention).filter(|retention| !retention.is_zero()),
+        public_url: public_url.to_owned(),
+    }
+}
+
+/// The API at `/v1` and beside it, the console at `/` and `/console`.
+fn router(
+    settings: &Settings,
+    public_url: &str,
+    engine: &Engine,
+    tracing: Arc<dyn Tracing>,
+) -> Router {
+    let config = ApiConfig {
+        public_url: public_url.to_owned(),
+        body_bytes_max: settings.server.body_bytes_max,
+        request_timeout: settings.server.request_timeout,
+        requests_max: settings.server.requests_max,
+        sse_clients_max: settings.server.sse_clients_max,
+        tracing,
+        ..ApiConfig::default()
+    };
+    amends_api::router(engine.clone(), config).merge(amends_console::router(engine.clone()))
+}
+
+/// An error with all its causes.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }

@@ -1,14 +1,18 @@
 //! The commands, and which file runs which.
 
+use amends_demo::{BenchOptions, BenchParticipantOptions, LoadOptions, ParticipantOptions};
 use clap::{Parser, Subcommand};
 
 use super::configuration::{ConfigArguments, ConfigCommand};
 use super::definition::DefinitionCommand;
+use super::demo::DemoArguments;
 use super::explore::ExploreArguments;
 use super::participant::ParticipantCommand;
 use super::saga::SagaCommand;
 use super::screen::Screen;
-use super::{completions, configuration, definition, explore, participant, saga, serve};
+use super::{
+    completions, configuration, definition, demo, explore, participant, processes, saga, serve,
+};
 use crate::client::Client;
 use crate::failure::Failure;
 
@@ -42,6 +46,10 @@ pub(crate) struct Global {
 pub(crate) enum Command {
     /// Run a coordinator
     Serve(ConfigArguments),
+    /// Run sagas across three HTTP services, some of which fail, and check their books
+    Demo(DemoArguments),
+    /// Measure sagas per second and latency on this machine
+    Bench(BenchOptions),
     /// Check, store and look at definitions
     #[command(subcommand, alias = "definitions")]
     Definition(DefinitionCommand),
@@ -61,6 +69,15 @@ pub(crate) enum Command {
         /// Which shell
         shell: clap_complete::Shell,
     },
+    /// One participant of the demo
+    #[command(hide = true)]
+    DemoParticipant(ParticipantOptions),
+    /// The participant of the bench
+    #[command(hide = true)]
+    BenchParticipant(BenchParticipantOptions),
+    /// The load generator of the bench
+    #[command(hide = true)]
+    BenchLoad(LoadOptions),
 }
 
 /// Runs one command to its end.
@@ -76,6 +93,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Saga(command) => saga::run(command, &client()?, &mut screen).await,
         Command::Config(command) => configuration::run(command, &mut screen),
         Command::Completions { shell } => completions::run(shell, &mut screen),
+        Command::Demo(arguments) => demo::run(arguments, &mut screen).await,
+        Command::Bench(options) => processes::bench(options, &mut screen).await,
+        Command::DemoParticipant(options) => processes::demo_participant(options).await,
+        Command::BenchParticipant(options) => processes::bench_participant(options).await,
+        Command::BenchLoad(options) => processes::bench_load(options, &mut screen).await,
     }
 }
 

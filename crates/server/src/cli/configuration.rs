@@ -17,9 +17,9 @@ pub(crate) struct ConfigArguments {
     /// Address and port of the API and the console (server.listen)
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<String>,
-    /// Base URL under which others reach this server (server.advertise-url)
+    /// Base URL under which participants and browsers reach this server (server.public-url)
     #[arg(long, value_name = "URL")]
-    pub(crate) advertise_url: Option<String>,
+    pub(crate) public_url: Option<String>,
     /// Folder of the embedded database (server.data-dir)
     #[arg(long, value_name = "FOLDER")]
     pub(crate) data_dir: Option<String>,
@@ -50,14 +50,15 @@ impl ConfigArguments {
         let environment = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        let sources = Sources { file: self.config.clone(), environment, flags: self.flags() };
+        let (file, flags) = (self.config.clone(), self.flags());
+        let sources = Sources { file, working_folder: true, environment, flags };
         Ok(load(&sources)?)
     }
 
     fn flags(&self) -> Vec<Given> {
         let named = [
             ("server.listen", &self.listen, "--listen"),
-            ("server.advertise-url", &self.advertise_url, "--advertise-url"),
+            ("server.public-url", &self.public_url, "--public-url"),
             ("server.data-dir", &self.data_dir, "--data-dir"),
             ("database.url", &self.database, "--database"),
             ("telemetry.log-format", &self.log_format, "--log-format"),

@@ -88,8 +88,8 @@ async fn list(client: &Client, screen: &mut Screen) -> Result<(), Failure> {
     let mut all = Vec::new();
     let mut next = None;
     loop {
-        let cursor: Vec<(&str, String)> = next.map(|name| ("cursor", name)).into_iter().collect();
-        let answer = client.get(&["definitions"]).query(&cursor).send().await?;
+        let after: Vec<(&str, String)> = next.map(|name| ("after", name)).into_iter().collect();
+        let answer = client.get(&["definitions"]).query(&after).send().await?;
         all.extend_from_slice(items(&answer, "definitions"));
         next = answer["next"].as_str().map(str::to_owned);
         if next.is_none() {

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use amends_api::wire::ValidationView;
 use amends_core::definition::{Format, Parsed, Registry, parse_text};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::screen::Screen;
 use crate::failure::Failure;
@@ -66,6 +67,5 @@ impl Document {
 
 /// What a check found, as the API writes it.
 pub(crate) fn report(parsed: &Parsed) -> Value {
-    let faults = serde_json::to_value(&parsed.faults).unwrap_or_default();
-    json!({ "valid": parsed.definition.is_some(), "faults": faults })
+    serde_json::to_value(ValidationView::from(parsed)).unwrap_or_default()
 }

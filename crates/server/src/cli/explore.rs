@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use amends_api::wire::{ExplorationView, RunView};
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::answer::{items, text};
 use super::document::{Document, report};
@@ -58,8 +59,11 @@ fn offline(document: &Document, screen: &mut Screen) -> Result<Value, Failure> {
         return Err(Failure::Faulty("a definition with errors cannot be explored".to_owned()));
     };
     let runs = amends_core::explore::explore(definition);
-    let runs = serde_json::to_value(runs).unwrap_or_default();
-    Ok(json!({ "definition": definition.name.as_str(), "runs": runs }))
+    let exploration = ExplorationView {
+        definition: definition.name.as_str().to_owned(),
+        runs: runs.iter().map(RunView::from).collect(),
+    };
+    Ok(serde_json::to_value(exploration).unwrap_or_default())
 }
 
 fn row(run: &Value) -> Vec<comfy_table::Cell> {
@@ -72,7 +76,7 @@ fn row(run: &Value) -> Vec<comfy_table::Cell> {
 }
 
 fn failure(failure: &Value) -> String {
-    let how = text(failure, "kind").replace('_', " ");
+    let how = text(failure, "outcome").replace('_', " ");
     format!("{}.{} is {how}", text(failure, "step"), text(failure, "op"))
         .replace("is timed out", "times out")
 }

@@ -41,6 +41,14 @@ impl Screen {
         Ok(out.flush()?)
     }
 
+    /// One line for people that is no result: on standard error.
+    pub(crate) fn note(&mut self, text: &str) -> Result<(), Failure> {
+        if !self.json {
+            writeln!(io::stderr(), "{text}")?;
+        }
+        Ok(())
+    }
+
     /// Bytes as they are.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         let mut out = self.out.lock();

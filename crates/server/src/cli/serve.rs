@@ -23,7 +23,7 @@ async fn until_signal(settings: &Settings, screen: &mut Screen) -> Result<(), Fa
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
 
-    let mut coordinator = Coordinator::start(settings).await?;
+    let coordinator = Coordinator::start(settings).await?;
     let url = crate::config::browsable(coordinator.address());
     if screen.is_json() {
         screen.line(&serde_json::json!({ "listening": url }).to_string())?;
@@ -34,7 +34,6 @@ async fn until_signal(settings: &Settings, screen: &mut Screen) -> Result<(), Fa
     tokio::select! {
         _ = terminate.recv() => tracing::info!("SIGTERM: draining"),
         _ = interrupt.recv() => tracing::info!("SIGINT: draining; once more to leave at once"),
-        failure = coordinator.failed() => return Err(failure),
     }
     tokio::select! {
         () = coordinator.drain() => Ok(()),

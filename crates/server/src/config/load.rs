@@ -17,8 +17,10 @@ const FILE: &str = "amends.toml";
 /// Where values may come from, besides the defaults.
 #[derive(Debug, Default)]
 pub(crate) struct Sources {
-    /// The file that was named; without one, `amends.toml` in the working folder if it is there.
+    /// The file that was named.
     pub(crate) file: Option<PathBuf>,
+    /// Whether `amends.toml` in the working folder is read when none is named and it is there.
+    pub(crate) working_folder: bool,
     /// All environment variables; only `AMENDS_SECTION__KEY` are looked at.
     pub(crate) environment: Vec<(String, String)>,
     /// Keys set by flags.
@@ -49,7 +51,7 @@ impl Effective {
 pub(crate) fn load(sources: &Sources) -> Result<Effective, Error> {
     let mut given = match &sources.file {
         Some(path) => read(path)?,
-        None if Path::new(FILE).exists() => read(Path::new(FILE))?,
+        None if sources.working_folder && Path::new(FILE).exists() => read(Path::new(FILE))?,
         None => Vec::new(),
     };
     let variables = sources.environment.iter();
@@ -145,22 +147,22 @@ mod tests {
     #[test]
     fn flags_beat_environment_and_environment_beats_the_file() {
         let file = file(
-            "[server]\nlisten = \"127.0.0.1:1\"\ndrain-delay = \"1s\"\n[engine]\nqueue-max = 7\n",
+            "[server]\nlisten = \"127.0.0.1:1\"\ndrain-timeout = \"1s\"\n[engine]\njournal-queue-max = 7\n",
         );
         let mut sources = Sources { file: Some(file.path().to_owned()), ..Sources::default() };
         sources.environment = environment("AMENDS_SERVER__LISTEN", "127.0.0.1:2");
-        sources.environment.extend(environment("AMENDS_SERVER__DRAIN_DELAY", "2s"));
+        sources.environment.extend(environment("AMENDS_SERVER__DRAIN_TIMEOUT", "2s"));
         sources.flags = vec![Given::flag("server.listen", "127.0.0.1:3", "--listen")];
 
         let effective = load(&sources).unwrap();
 
         let settings = &effective.settings;
         assert_eq!(settings.server.listen.port(), 3);
-        assert_eq!(settings.server.drain_delay.as_secs(), 2);
-        assert_eq!(settings.engine.queue_max, 7);
+        assert_eq!(settings.server.drain_timeout.as_secs(), 2);
+        assert_eq!(settings.engine.journal_queue_max, 7);
         assert_eq!(settings.database.url, "sqlite://amends-data/amends.db");
         assert_eq!(effective.origin("server.listen").to_string(), "flag --listen");
-        assert!(effective.origin("engine.queue-max").to_string().ends_with(":5"));
+        assert!(effective.origin("engine.journal-queue-max").to_string().ends_with(":5"));
     }
 
     #[test]
@@ -169,8 +171,9 @@ mod tests {
             file("top = 1\n[server]\nlissten = \"x\"\n[server.deep]\na = 1\n[wrong]\nb = 2\n");
         let sources = Sources {
             file: Some(file.path().to_owned()),
+            working_folder: false,
             environment: environment("AMENDS_ENGINE__LEASE_TTL", "soon"),
-            flags: vec![Given::flag("engine.queue-max", "-1", "--set")],
+            flags: vec![Given::flag("engine.journal-queue-max", "-1", "--set")],
         };
         let text = load(&sources).unwrap_err().to_string();
         assert!(text.contains("5 fault(s)") || text.contains("6 fault(s)"), "{text}");
@@ -179,7 +182,7 @@ mod tests {
             ":1: `top` is not a key",
             "`wrong.b` is not a key",
             "environment AMENDS_ENGINE__LEASE_TTL: `engine.lease-ttl` must be a duration",
-            "flag --set: `engine.queue-max` must be a whole number",
+            "flag --set: `engine.journal-queue-max` must be a whole number",
         ] {
             assert!(text.contains(part), "{part:?} is not in {text}");
         }

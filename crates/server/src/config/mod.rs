@@ -16,4 +16,5 @@ mod settings;
 pub(crate) use error::Error;
 pub(crate) use load::{Effective, Sources, load};
 pub(crate) use origin::Given;
+pub(crate) use print::masked;
 pub(crate) use settings::{LogFormat, Settings, Telemetry, browsable};

@@ -58,7 +58,7 @@ fn shown(key: &Key, table: &Table) -> Value {
 }
 
 /// The URL without its password; a text that is no URL but may hold one is masked whole.
-pub(super) fn masked(text: &str) -> String {
+pub(crate) fn masked(text: &str) -> String {
     let parsed = Url::parse(text).ok().filter(|url| !url.cannot_be_a_base());
     let Some(mut url) = parsed else {
         return if text.contains('@') { MASK.to_owned() } else { text.to_owned() };
@@ -109,10 +109,10 @@ mod tests {
 
     #[test]
     fn what_is_printed_reads_back() {
-        let effective = effective(vec![Given::flag("engine.queue-max", "7", "--set")]);
+        let effective = effective(vec![Given::flag("engine.journal-queue-max", "7", "--set")]);
         let read: Settings = toml::from_str(&effective.to_toml()).unwrap();
         assert_eq!(read, effective.settings);
-        assert!(effective.to_toml().contains("queue-max = 7  # flag --set"));
+        assert!(effective.to_toml().contains("journal-queue-max = 7  # flag --set"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use amends_core::participant::{TargetPolicy, TargetRule};
 use serde::{Deserialize, Serialize};
 
 /// Everything that can be configured.
@@ -28,13 +29,21 @@ pub(crate) struct Settings {
 pub(crate) struct Server {
     /// Address and port of the API and the console.
     pub(crate) listen: SocketAddr,
-    /// Base URL under which others reach this coordinator; empty: made from `listen`.
-    pub(crate) advertise_url: String,
+    /// Base URL under which participants and browsers reach it; empty: made from `listen`.
+    pub(crate) public_url: String,
     /// Folder of the embedded database.
     pub(crate) data_dir: PathBuf,
-    /// Time between "not ready" and the first refusal of a stopping server.
+    /// Longest request body, in bytes.
+    pub(crate) body_bytes_max: usize,
+    /// Most requests at once.
+    pub(crate) requests_max: usize,
+    /// Longest time for an answer.
     #[serde(with = "duration_text")]
-    pub(crate) drain_delay: Duration,
+    pub(crate) request_timeout: Duration,
+    /// Most event streams at once.
+    pub(crate) sse_clients_max: usize,
+    /// Most connections at once.
+    pub(crate) connections_max: usize,
     /// Longest wait for calls in flight of a stopping server.
     #[serde(with = "duration_text")]
     pub(crate) drain_timeout: Duration,
@@ -46,9 +55,13 @@ pub(crate) struct Server {
 pub(crate) struct Database {
     /// `sqlite://…` or `postgres://…`; never empty once loaded.
     pub(crate) url: String,
-    /// Connections to PostgreSQL.
+    /// Partitions of a database that is made now.
+    pub(crate) partitions: u16,
+    /// Connections for writing and loading sagas.
     pub(crate) connections_max: u32,
-    /// Longest wait for a connection.
+    /// Connections for lists, definitions and participants.
+    pub(crate) list_connections_max: u32,
+    /// Longest time to open a connection, and longest wait for a free one.
     #[serde(with = "duration_text")]
     pub(crate) connect_timeout: Duration,
 }
@@ -60,12 +73,26 @@ pub(crate) struct Engine {
     /// Life of a lease without renewal; renewed at a third of it.
     #[serde(with = "duration_text")]
     pub(crate) lease_ttl: Duration,
-    /// Most sagas in memory at once.
-    pub(crate) in_flight_max: usize,
+    /// Most sagas in memory.
+    pub(crate) live_sagas_max: usize,
     /// Most changes that wait for the journal writer.
-    pub(crate) queue_max: usize,
-    /// Most calls in flight at once.
-    pub(crate) calls_max: usize,
+    pub(crate) journal_queue_max: usize,
+    /// Most sagas changed by one transaction.
+    pub(crate) batch_sagas_max: usize,
+    /// Most bytes of facts in one transaction.
+    pub(crate) batch_bytes_max: usize,
+    /// Time between two looks for what is due.
+    #[serde(with = "duration_text")]
+    pub(crate) poll_every: Duration,
+    /// A saga that nothing is due for within this time leaves memory.
+    #[serde(with = "duration_text")]
+    pub(crate) park_after: Duration,
+    /// Longest wait for a command to be carried out.
+    #[serde(with = "duration_text")]
+    pub(crate) command_timeout: Duration,
+    /// Longest wait of a submission for the database.
+    #[serde(with = "duration_text")]
+    pub(crate) submit_timeout: Duration,
     /// How long ended sagas are kept; zero: for ever.
     #[serde(with = "duration_text")]
     pub(crate) retention: Duration,
@@ -123,18 +150,28 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7411),
-            advertise_url: String::new(),
+            public_url: String::new(),
             data_dir: PathBuf::from("amends-data"),
-            drain_delay: Duration::ZERO,
-            // Below the 30 s that container platforms grant before they kill.
-            drain_timeout: Duration::from_secs(20),
+            body_bytes_max: 1024 * 1024,
+            requests_max: 4_096,
+            request_timeout: Duration::from_secs(30),
+            sse_clients_max: 256,
+            connections_max: 10_000,
+            // With the rest of a drain below the 30 s that container platforms grant.
+            drain_timeout: Duration::from_secs(10),
         }
     }
 }
 
 impl Default for Database {
     fn default() -> Self {
-        Self { url: String::new(), connections_max: 16, connect_timeout: Duration::from_secs(5) }
+        Self {
+            url: String::new(),
+            partitions: 64,
+            connections_max: 8,
+            list_connections_max: 4,
+            connect_timeout: Duration::from_secs(5),
+        }
     }
 }
 
@@ -142,9 +179,14 @@ impl Default for Engine {
     fn default() -> Self {
         Self {
             lease_ttl: Duration::from_secs(10),
-            in_flight_max: 10_000,
-            queue_max: 10_000,
-            calls_max: 4_096,
+            live_sagas_max: 20_000,
+            journal_queue_max: 20_000,
+            batch_sagas_max: 2_000,
+            batch_bytes_max: 8 * 1024 * 1024,
+            poll_every: Duration::from_millis(200),
+            park_after: Duration::from_secs(5),
+            command_timeout: Duration::from_secs(5),
+            submit_timeout: Duration::from_secs(5),
             retention: Duration::from_hours(30 * 24),
         }
     }
@@ -178,42 +220,53 @@ impl Settings {
             found.push(("database.url", advice));
         }
         if self.engine.lease_ttl < Duration::from_secs(1) {
-            // The store's clock and a slow renewal need some room.
+            // A renewal that is a little late must not lose a lease.
             found.push(("engine.lease-ttl", "must be at least 1s".to_owned()));
         }
-        let advertised = &self.server.advertise_url;
-        if !advertised.is_empty() && !is_http(advertised) {
-            let advice = "must start with http:// or https://".to_owned();
-            found.push(("server.advertise-url", advice));
+        for (key, duration) in [
+            ("server.request-timeout", self.server.request_timeout),
+            ("database.connect-timeout", self.database.connect_timeout),
+            ("engine.poll-every", self.engine.poll_every),
+            ("engine.command-timeout", self.engine.command_timeout),
+            ("engine.submit-timeout", self.engine.submit_timeout),
+        ] {
+            if duration.is_zero() {
+                found.push((key, "must be longer than nothing".to_owned()));
+            }
         }
-        let collector = &self.telemetry.otlp_endpoint;
-        if !collector.is_empty() && !is_http(collector) {
-            let advice = "must start with http:// or https://".to_owned();
-            found.push(("telemetry.otlp-endpoint", advice));
+        for (key, url) in [
+            ("server.public-url", &self.server.public_url),
+            ("telemetry.otlp-endpoint", &self.telemetry.otlp_endpoint),
+        ] {
+            if !url.is_empty() && !is_http(url) {
+                found.push((key, "must start with http:// or https://".to_owned()));
+            }
         }
+        let rules = self.targets.allow.iter().map(|text| text.parse::<TargetRule>());
+        found.extend(rules.filter_map(Result::err).map(|fault| ("targets.allow", fault)));
         found
     }
 
-    /// Whether participants may have loopback and private addresses.
+    /// Whom the server may call.
     ///
     /// A server that others reach must not be a way into its own network unless its operator has
     /// said so, by `allow-private` or by naming the targets.
-    pub(crate) fn allows_private_targets(&self) -> bool {
-        match self.targets.allow_private {
+    pub(crate) fn target_policy(&self) -> TargetPolicy {
+        let allow_private = match self.targets.allow_private {
             AllowPrivate::Yes => true,
             AllowPrivate::No => false,
-            AllowPrivate::Auto => {
-                self.server.listen.ip().is_loopback() || !self.targets.allow.is_empty()
-            }
-        }
+            AllowPrivate::Auto => self.server.listen.ip().is_loopback(),
+        };
+        let rules = self.targets.allow.iter().filter_map(|text| text.parse().ok());
+        TargetPolicy { allow_private, allow: rules.collect() }
     }
 
     /// The base URL that others use, given the address that was bound; without a trailing slash.
-    pub(crate) fn advertised(&self, bound: SocketAddr) -> String {
-        if self.server.advertise_url.is_empty() {
+    pub(crate) fn public_url(&self, bound: SocketAddr) -> String {
+        if self.server.public_url.is_empty() {
             return browsable(bound);
         }
-        self.server.advertise_url.trim_end_matches('/').to_owned()
+        self.server.public_url.trim_end_matches('/').to_owned()
     }
 }
 
@@ -259,13 +312,37 @@ mod tests {
     #[test]
     fn a_server_that_others_reach_refuses_private_targets_unless_told() {
         let mut settings = Settings::default();
-        assert!(settings.allows_private_targets());
+        let is_allowed = |settings: &Settings| {
+            settings.target_policy().judge("10.1.2.3", "10.1.2.3".parse().unwrap()).is_ok()
+        };
+        assert!(is_allowed(&settings));
         settings.server.listen = "0.0.0.0:7411".parse().unwrap();
-        assert!(!settings.allows_private_targets());
+        assert!(!is_allowed(&settings));
         settings.targets.allow = vec!["10.0.0.0/8".to_owned()];
-        assert!(settings.allows_private_targets());
-        settings.targets.allow_private = AllowPrivate::No;
-        assert!(!settings.allows_private_targets());
+        assert!(is_allowed(&settings));
+        settings.targets.allow = vec!["*.example.org".to_owned()];
+        assert!(!is_allowed(&settings));
+    }
+
+    #[test]
+    fn what_the_types_cannot_check_is_named_by_its_key() {
+        let mut settings = Settings::default();
+        settings.derive();
+        assert_eq!(settings.contradictions(), []);
+        settings.database.url = "mysql://x".to_owned();
+        settings.engine.lease_ttl = Duration::from_millis(999);
+        settings.engine.poll_every = Duration::ZERO;
+        settings.server.public_url = "amends.example.org".to_owned();
+        settings.targets.allow = vec!["not a host".to_owned()];
+        let keys: Vec<&str> = settings.contradictions().into_iter().map(|(key, _)| key).collect();
+        let expected = [
+            "database.url",
+            "engine.lease-ttl",
+            "engine.poll-every",
+            "server.public-url",
+            "targets.allow",
+        ];
+        assert_eq!(keys, expected);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Logs and traces of the process: what is written where, and how it ends.
 
+mod context;
 mod json;
 mod traces;
 
@@ -12,6 +13,8 @@ use tracing_subscriber::{Layer as _, fmt};
 
 use crate::config::{self, LogFormat};
 use crate::failure::Failure;
+
+pub(crate) use context::W3cContext;
 
 /// The running telemetry; [`Telemetry::stop`] sends what is left.
 #[derive(Debug)]

@@ -1,0 +1,32 @@
+//! Commands of the demo and the bench that this binary starts for itself, and the bench.
+
+use amends_demo::{BenchOptions, BenchParticipantOptions, LoadOptions, ParticipantOptions};
+
+use super::screen::Screen;
+use crate::failure::Failure;
+
+/// A participant of the demo, until its input ends. It writes its own first line.
+pub(crate) async fn demo_participant(options: ParticipantOptions) -> Result<(), Failure> {
+    amends_demo::serve_participant(options).await.map_err(|error| failure(&error))
+}
+
+/// The idle participant of the bench, until its input ends.
+pub(crate) async fn bench_participant(options: BenchParticipantOptions) -> Result<(), Failure> {
+    amends_demo::bench_participant(options).await.map_err(|error| failure(&error))
+}
+
+/// The load generator of the bench: one line of JSON.
+pub(crate) async fn bench_load(options: LoadOptions, screen: &mut Screen) -> Result<(), Failure> {
+    let result = amends_demo::bench_load(options).await.map_err(|error| failure(&error))?;
+    screen.line(&result.to_string())
+}
+
+/// The bench.
+pub(crate) async fn bench(options: BenchOptions, screen: &mut Screen) -> Result<(), Failure> {
+    let report = amends_demo::bench(options).await.map_err(|error| failure(&error))?;
+    screen.line(&report.to_string())
+}
+
+fn failure(error: &anyhow::Error) -> Failure {
+    Failure::Demo(format!("{error:#}"))
+}
