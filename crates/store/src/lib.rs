@@ -1,0 +1,11 @@
+//! The [`amends_ports::Store`] port on PostgreSQL and on SQLite.
+//!
+//! One module a database; both pass the conformance suite of the port. Nothing outside this crate
+//! knows SQL.
+
+mod connect;
+mod migrations;
+pub mod postgres;
+pub mod sqlite;
+
+pub use connect::{OpenError, open};

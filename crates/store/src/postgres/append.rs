@@ -1,0 +1,137 @@
+//! Further facts of sagas, and their rows.
+
+use amends_ports::store::{Append, Header};
+
+use super::Time;
+use super::lease::{Leases, fenced};
+use super::pool::Query;
+
+/// Appends chunks to journals and brings rows up to date, if all leases hold and each chunk follows
+/// on the last one of its saga. Answers whether the leases hold, and whether the chunks follow.
+pub(super) const APPEND: &str = fenced!(
+    ", sound AS (
+    SELECT NOT EXISTS (
+        SELECT 1
+        FROM unnest($3::int[], $4::text[], $5::bigint[]) AS j (partition, saga_id, first_seq)
+        WHERE j.first_seq IS DISTINCT FROM (
+            SELECT c.first_seq + c.record_count FROM saga_journal c
+            WHERE c.partition = j.partition AND c.saga_id = j.saga_id
+            ORDER BY c.first_seq DESC
+            LIMIT 1
+        )
+    ) AS follows
+), go AS (
+    SELECT f.holds AND s.follows AS ahead FROM fence f, sound s
+), journal AS (
+    INSERT INTO saga_journal (partition, saga_id, first_seq, record_count, records)
+    SELECT j.partition, j.saga_id, j.first_seq, j.record_count, j.records
+    FROM unnest($3::int[], $4::text[], $5::bigint[], $6::int[], $7::text[])
+        AS j (partition, saga_id, first_seq, record_count, records)
+    WHERE (SELECT ahead FROM go)
+), header AS (
+    UPDATE saga s SET
+        status = h.status, paused = h.paused, step = h.step, reason = h.reason,
+        updated_at = h.updated_at, ended_at = h.ended_at, wake_at = h.wake_at
+    FROM unnest($8::int[], $9::text[], $10::text[], $11::bool[], $12::text[], $13::text[],
+            $14::timestamptz[], $15::timestamptz[], $16::timestamptz[])
+        AS h (partition, saga_id, status, paused, step, reason, updated_at, ended_at, wake_at)
+    WHERE s.saga_id = h.saga_id AND s.partition = h.partition AND (SELECT ahead FROM go)
+)
+SELECT f.holds, s.follows FROM fence f, sound s"
+);
+
+/// Chunks of journals as parameters.
+#[derive(Debug, Default)]
+pub(super) struct Chunks<'b> {
+    partitions: Vec<i32>,
+    saga_ids: Vec<&'b str>,
+    firsts: Vec<i64>,
+    counts: Vec<i32>,
+    records: Vec<&'b str>,
+}
+
+/// What rows say besides what never changes, as parameters.
+#[derive(Debug, Default)]
+pub(super) struct Headers<'b> {
+    statuses: Vec<&'static str>,
+    paused: Vec<bool>,
+    steps: Vec<Option<&'b str>>,
+    reasons: Vec<Option<&'b str>>,
+    updated_at: Vec<Time>,
+    ended_at: Vec<Option<Time>>,
+    wake_at: Vec<Option<Time>>,
+}
+
+/// All appends of a batch as parameters.
+#[derive(Debug, Default)]
+pub(super) struct Appends<'b> {
+    chunks: Chunks<'b>,
+    partitions: Vec<i32>,
+    saga_ids: Vec<&'b str>,
+    headers: Headers<'b>,
+}
+
+impl<'b> Headers<'b> {
+    pub(super) fn push(&mut self, header: &'b Header) {
+        let wake_at = if header.ended_at.is_some() { None } else { Time::of_wake(header.wake) };
+        self.statuses.push(header.status.as_str());
+        self.paused.push(header.paused);
+        self.steps.push(header.step.as_ref().map(|step| step.as_str()));
+        self.reasons.push(header.reason.as_deref());
+        self.updated_at.push(header.updated_at.into());
+        self.ended_at.push(header.ended_at.map(Time::from));
+        self.wake_at.push(wake_at);
+    }
+
+    /// Binds seven parameters, in the order of the fields.
+    pub(super) fn bind<'q>(&'q self, query: Query<'q>) -> Query<'q> {
+        query
+            .bind(&self.statuses)
+            .bind(&self.paused)
+            .bind(&self.steps)
+            .bind(&self.reasons)
+            .bind(&self.updated_at)
+            .bind(&self.ended_at)
+            .bind(&self.wake_at)
+    }
+}
+
+impl<'b> Appends<'b> {
+    pub(super) fn new(appends: &'b [Append]) -> Self {
+        let mut all = Self::default();
+        for append in appends {
+            all.push(append);
+        }
+        all
+    }
+
+    fn push(&mut self, append: &'b Append) {
+        let partition = i32::from(append.partition.0);
+        if append.record_count > 0 {
+            self.chunks.partitions.push(partition);
+            self.chunks.saga_ids.push(append.saga_id.as_str());
+            self.chunks.firsts.push(append.from.cast_signed());
+            self.chunks.counts.push(append.record_count.cast_signed());
+            self.chunks.records.push(&append.records);
+        }
+        if let Some(header) = &append.header {
+            self.partitions.push(partition);
+            self.saga_ids.push(append.saga_id.as_str());
+            self.headers.push(header);
+        }
+    }
+
+    pub(super) fn query<'q>(&'q self, leases: &'q Leases) -> Query<'q> {
+        let query = sqlx::query(APPEND)
+            .bind(&leases.partitions)
+            .bind(&leases.epochs)
+            .bind(&self.chunks.partitions)
+            .bind(&self.chunks.saga_ids)
+            .bind(&self.chunks.firsts)
+            .bind(&self.chunks.counts)
+            .bind(&self.chunks.records)
+            .bind(&self.partitions)
+            .bind(&self.saga_ids);
+        self.headers.bind(query)
+    }
+}

@@ -1,0 +1,208 @@
+//! From a URL to a store whose schema is the one that this release needs.
+
+use std::time::Duration;
+
+use sqlx::ConnectOptions as _;
+use sqlx::migrate::MigrateError;
+use sqlx::postgres::PgConnectOptions;
+use tokio::time::timeout;
+
+use super::load::InDoubt;
+use super::pool::{Pool, Session};
+use super::{Failure, PostgresOptions, PostgresStore, row};
+use crate::OpenError;
+use crate::migrations::{POSTGRES, migrator};
+
+/// Connections that serve leases and nothing else.
+const CONTROL_CONNECTIONS: u32 = 2;
+/// Longest time for all migrations; large tables take their time.
+const MIGRATION_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// Makes the database's own facts, unless they are there.
+pub(super) const INITIALISE: &str = "\
+INSERT INTO meta (name, value) VALUES
+    ('partitions', $1::int::text),
+    ('participants_revision', '0'),
+    ('secret', encode(sha256(convert_to(
+        concat(gen_random_uuid(), gen_random_uuid(), gen_random_uuid()), 'UTF8')), 'hex'))
+ON CONFLICT (name) DO NOTHING";
+
+/// Makes the lease of each partition, unless it is there.
+pub(super) const INITIALISE_LEASES: &str = "\
+INSERT INTO partition_lease (partition)
+SELECT generate_series(0, value::int - 1) FROM meta WHERE name = 'partitions'
+ON CONFLICT (partition) DO NOTHING";
+
+/// One of the database's own facts.
+pub(super) const FACT: &str = "SELECT value FROM meta WHERE name = $1";
+
+/// What the server would lose.
+pub(super) const DURABILITY: &str = "\
+SELECT current_setting('fsync'), current_setting('synchronous_commit')";
+
+/// The newest migration that was done.
+pub(super) const SCHEMA: &str = "SELECT max(version) FROM _sqlx_migrations WHERE success";
+
+impl PostgresStore {
+    /// Connects to the database at `url` and brings its schema to this release. Any number of
+    /// coordinators may do so at once.
+    ///
+    /// The URL may name several hosts, `postgres://user@a:5432,b:5432/name`: the first that is
+    /// not a standby is used, at every new connection.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`].
+    pub async fn connect(url: &str, options: PostgresOptions) -> Result<Self, OpenError> {
+        let hosts = hosts(url)?;
+        let pool = |settings: &[(&str, String)], connections_max| {
+            let with = |host: &PgConnectOptions| host.clone().options(settings.to_vec());
+            Pool::new(hosts.iter().map(with).collect(), connections_max, &options)
+        };
+        let setup = pool(&[("lock_timeout", "0".to_owned())], 1);
+        let partitions = prepare(&setup, &options).await?;
+        let common = settings(&options);
+        let hot = [&common[..], &fixed_plans()].concat();
+        Ok(Self {
+            hot: pool(&hot, options.connections_max),
+            lists: pool(&common, options.list_connections_max),
+            control: pool(&common, CONTROL_CONNECTIONS),
+            partitions,
+            in_doubt: InDoubt::default(),
+        })
+    }
+
+    pub(super) async fn fact(&self, name: &'static str) -> Result<String, Failure> {
+        let rows = self.control.fetch(|| sqlx::query(FACT).bind(name)).await?;
+        let fact = rows.first().ok_or_else(|| Failure::Corrupt(format!("there is no {name}")))?;
+        row::get(fact, 0)
+    }
+
+    pub(super) async fn check_schema(&self) -> Result<(), Failure> {
+        let rows = self.control.fetch(|| sqlx::query(SCHEMA)).await?;
+        let stored = rows.first().map(|answer| row::get::<Option<i64>>(answer, 0)).transpose()?;
+        let needed = POSTGRES.last().map(|(version, _, _)| *version);
+        if stored.flatten() == needed {
+            return Ok(());
+        }
+        Err(Failure::Corrupt(format!("its schema is at {stored:?}, this release needs {needed:?}")))
+    }
+}
+
+/// Every host of a URL with all else that it says.
+fn hosts(url: &str) -> Result<Vec<PgConnectOptions>, OpenError> {
+    // The library's own error may repeat the URL, and with it the password.
+    let wrong = || OpenError::Url("is not of the form postgres://user@host:port/name".to_owned());
+    let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at(end);
+    let (user, list) = authority
+        .rsplit_once('@')
+        .map_or(("", authority), |(user, list)| (&authority[..=user.len()], list));
+    let one = |host: &str| -> Result<PgConnectOptions, OpenError> {
+        let options: PgConnectOptions =
+            format!("{scheme}://{user}{host}{tail}").parse().map_err(|_| wrong())?;
+        Ok(options.application_name("amends").disable_statement_logging())
+    };
+    list.split(',').map(one).collect()
+}
+
+/// Settings of every connection.
+fn settings(options: &PostgresOptions) -> Vec<(&'static str, String)> {
+    let ms = |duration: Duration| duration.as_millis().max(1).to_string();
+    vec![
+        ("statement_timeout", ms(options.statement_timeout)),
+        ("lock_timeout", ms(options.lock_timeout)),
+        // A coordinator that died in a transaction must not keep its partitions locked.
+        ("idle_in_transaction_session_timeout", ms(options.statement_timeout)),
+        ("jit", "off".to_owned()),
+    ]
+}
+
+/// Settings for the statements that run per saga and per batch. Each has one good plan: from its
+/// parameters through indexes. Left to itself the server plans anew for every batch, or keeps a
+/// plan that it made while the tables were small.
+fn fixed_plans() -> [(&'static str, String); 4] {
+    [
+        ("plan_cache_mode", "force_generic_plan".to_owned()),
+        ("enable_seqscan", "off".to_owned()),
+        ("enable_hashjoin", "off".to_owned()),
+        ("enable_mergejoin", "off".to_owned()),
+    ]
+}
+
+/// Settings of the connections that run [`super::HOT`]: for tests of its plans.
+#[doc(hidden)]
+pub fn hot_settings() -> Vec<(&'static str, String)> {
+    [&settings(&PostgresOptions::default())[..], &fixed_plans()].concat()
+}
+
+/// Checks the server, runs the migrations, answers how many partitions there are.
+async fn prepare(setup: &Pool, options: &PostgresOptions) -> Result<u16, OpenError> {
+    let mut session = setup.session().await.map_err(unavailable)?;
+    if !options.allow_lost_commits {
+        check_durability(&mut session).await?;
+    }
+    migrate(&mut session).await?;
+    // A new session, since the migrations took their time.
+    session.keep();
+    let mut session = setup.session().await.map_err(unavailable)?;
+    let partitions = i32::from(options.partitions.max(1));
+    session.fetch(sqlx::query(INITIALISE).bind(partitions)).await.map_err(unavailable)?;
+    session.fetch(sqlx::query(INITIALISE_LEASES)).await.map_err(unavailable)?;
+    let rows = session.fetch(sqlx::query(FACT).bind("partitions")).await.map_err(unavailable)?;
+    let stored = rows.first().map(|fact| row::get::<&str>(fact, 0)).transpose();
+    let stored = stored.map_err(unavailable)?.and_then(|text| text.parse().ok());
+    stored.ok_or_else(|| OpenError::Schema("it does not say how many partitions it has".into()))
+}
+
+async fn check_durability(session: &mut Session<'_>) -> Result<(), OpenError> {
+    let rows = session.fetch(sqlx::query(DURABILITY)).await.map_err(unavailable)?;
+    for (column, setting) in ["fsync", "synchronous_commit"].into_iter().enumerate() {
+        let value = rows.first().map(|answer| row::get::<String>(answer, column)).transpose();
+        let value = value.map_err(unavailable)?.unwrap_or_default();
+        if value == "off" {
+            return Err(OpenError::NotDurable { setting, value });
+        }
+    }
+    Ok(())
+}
+
+async fn migrate(session: &mut Session<'_>) -> Result<(), OpenError> {
+    let migrator = migrator(POSTGRES);
+    let run = migrator.run_direct(None, session.connection(), false);
+    timeout(MIGRATION_TIMEOUT, run)
+        .await
+        .map_err(|_| OpenError::Schema(format!("not done after {MIGRATION_TIMEOUT:?}").into()))?
+        .map_err(|error| match error {
+            MigrateError::VersionMissing(version) => OpenError::Schema(
+                format!("it is at {version}, made by a newer release; this one can't work with it")
+                    .into(),
+            ),
+            other => OpenError::Schema(other.into()),
+        })
+}
+
+fn unavailable(failure: Failure) -> OpenError {
+    OpenError::Unavailable(failure.into_source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_host_of_a_url_gets_all_the_rest() {
+        let hosts = hosts("postgres://u:p%40@a:1,b:2/name?sslmode=disable").unwrap();
+        let seen: Vec<_> =
+            hosts.iter().map(|h| (h.get_host(), h.get_port(), h.get_database())).collect();
+        assert_eq!(seen, [("a", 1, Some("name")), ("b", 2, Some("name"))]);
+        assert!(hosts.iter().all(|h| h.get_username() == "u"));
+    }
+
+    #[test]
+    fn a_wrong_url_is_refused_without_repeating_it() {
+        let error = hosts("postgres://u:secret@a:port/name").unwrap_err().to_string();
+        assert!(!error.contains("secret"), "{error}");
+    }
+}

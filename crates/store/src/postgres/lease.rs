@@ -1,0 +1,214 @@
+//! Coordinators and their leases.
+//!
+//! A write holds its lease rows `FOR KEY SHARE`: a renewal goes beside it, a taker (`FOR UPDATE`)
+//! waits for it and bars the next one.
+
+use std::time::Duration;
+
+use amends_ports::store::{CoordinatorId, Epoch, Error, Lease, Member};
+use sqlx::postgres::PgRow;
+
+use super::{Failure, PostgresStore, row};
+
+/// Says that a coordinator lives and renews what it holds. Answers its leases.
+pub(super) const HEARTBEAT: &str = "\
+WITH me AS (
+    INSERT INTO coordinator (coordinator_id, address, draining, expires_at)
+    VALUES ($1, $2, $3, clock_timestamp() + $4 * INTERVAL '1 microsecond')
+    ON CONFLICT (coordinator_id) DO UPDATE SET
+        address = excluded.address, draining = excluded.draining, expires_at = excluded.expires_at
+)
+UPDATE partition_lease SET
+    expires_at = greatest(expires_at, clock_timestamp() + $4 * INTERVAL '1 microsecond')
+WHERE owner = $1
+RETURNING partition, epoch";
+
+/// All that live.
+pub(super) const MEMBERS: &str = "\
+SELECT c.coordinator_id, c.address, c.draining, count(l.partition)
+FROM coordinator c
+LEFT JOIN partition_lease l ON l.owner = c.coordinator_id AND l.expires_at > now()
+WHERE c.expires_at > now()
+GROUP BY c.coordinator_id
+ORDER BY c.draining, c.coordinator_id";
+
+/// Takes free partitions.
+pub(super) const ACQUIRE: &str = "\
+WITH free AS (
+    SELECT partition FROM partition_lease
+    WHERE owner IS NULL OR expires_at <= now()
+    ORDER BY partition
+    LIMIT $2
+    FOR UPDATE
+)
+UPDATE partition_lease l SET
+    owner = $1, epoch = l.epoch + 1,
+    expires_at = clock_timestamp() + $3 * INTERVAL '1 microsecond'
+FROM free f WHERE l.partition = f.partition
+RETURNING l.partition, l.epoch";
+
+/// Raises the epochs of leases that are held.
+pub(super) const RAISE: &str = "\
+WITH mine AS (
+    SELECT l.partition
+    FROM unnest($2::int[], $3::bigint[]) AS b (partition, epoch)
+    JOIN partition_lease l ON l.partition = b.partition AND l.epoch = b.epoch AND l.owner = $1
+    ORDER BY l.partition
+    FOR UPDATE OF l
+)
+UPDATE partition_lease l SET
+    epoch = l.epoch + 1, expires_at = clock_timestamp() + $4 * INTERVAL '1 microsecond'
+FROM mine m WHERE l.partition = m.partition
+RETURNING l.partition, l.epoch";
+
+/// Gives leases back.
+pub(super) const RELEASE: &str = "\
+WITH mine AS (
+    SELECT l.partition
+    FROM unnest($1::int[], $2::bigint[]) AS b (partition, epoch)
+    JOIN partition_lease l ON l.partition = b.partition AND l.epoch = b.epoch
+    WHERE l.owner IS NOT NULL
+    ORDER BY l.partition
+    FOR NO KEY UPDATE OF l
+)
+UPDATE partition_lease l SET owner = NULL, expires_at = NULL
+FROM mine m WHERE l.partition = m.partition";
+
+/// Forgets a coordinator, and those that died long ago.
+pub(super) const LEAVE: &str = "\
+DELETE FROM coordinator
+WHERE coordinator_id = $1 OR expires_at < now() - INTERVAL '1 hour'";
+
+/// Those of some leases that are not the newest.
+pub(super) const STALE: &str = "\
+SELECT b.partition
+FROM unnest($1::int[], $2::bigint[]) AS b (partition, epoch)
+LEFT JOIN partition_lease l ON l.partition = b.partition AND l.epoch = b.epoch
+    AND l.owner IS NOT NULL
+WHERE l.partition IS NULL
+ORDER BY b.partition";
+
+/// The start of every statement that is true under some leases only: `held` are those of $1
+/// (partitions) and $2 (epochs) that are the newest, locked until the transaction ends; `fence`
+/// says whether those are all.
+macro_rules! fenced {
+    ($($rest:expr),+ $(,)?) => {
+        concat!(
+            "WITH held AS (
+    SELECT l.partition
+    FROM unnest($1::int[], $2::bigint[]) AS b (partition, epoch)
+    JOIN partition_lease l ON l.partition = b.partition AND l.epoch = b.epoch
+    WHERE l.owner IS NOT NULL
+    ORDER BY l.partition
+    FOR KEY SHARE OF l
+), fence AS (
+    SELECT count(*) = cardinality($1::int[]) AS holds FROM held
+)",
+            $($rest),+
+        )
+    };
+}
+pub(super) use fenced;
+
+/// Checks and locks leases, and does nothing else. Answers whether they hold, and true.
+pub(super) const FENCE: &str = fenced!(" SELECT holds, true FROM fence");
+
+/// Leases as two parameters, in order of partition.
+#[derive(Debug, Default)]
+pub(super) struct Leases {
+    pub(super) partitions: Vec<i32>,
+    pub(super) epochs: Vec<i64>,
+}
+
+impl Leases {
+    pub(super) fn new(leases: &[Lease]) -> Self {
+        let mut sorted = leases.to_vec();
+        sorted.sort_by_key(|lease| lease.partition);
+        Self {
+            partitions: sorted.iter().map(|lease| i32::from(lease.partition.0)).collect(),
+            // Epochs come from this table, whose column holds no more.
+            epochs: sorted.iter().map(|lease| lease.epoch.0.cast_signed()).collect(),
+        }
+    }
+}
+
+impl PostgresStore {
+    pub(super) async fn heartbeat_of(
+        &self,
+        me: &CoordinatorId,
+        address: &str,
+        draining: bool,
+        ttl: Duration,
+    ) -> Result<(Vec<Member>, Vec<Lease>), Error> {
+        let renew =
+            || sqlx::query(HEARTBEAT).bind(&me.0).bind(address).bind(draining).bind(micros(ttl));
+        let leases = leases_of(&self.control.fetch(renew).await?)?;
+        let rows = self.control.fetch(|| sqlx::query(MEMBERS)).await?;
+        let members = rows.iter().map(member_of).collect::<Result<_, _>>()?;
+        Ok((members, leases))
+    }
+
+    pub(super) async fn acquire_for(
+        &self,
+        me: &CoordinatorId,
+        limit: u16,
+        ttl: Duration,
+    ) -> Result<Vec<Lease>, Error> {
+        let take = || sqlx::query(ACQUIRE).bind(&me.0).bind(i64::from(limit)).bind(micros(ttl));
+        Ok(leases_of(&self.control.fetch(take).await?)?)
+    }
+
+    pub(super) async fn raise(
+        &self,
+        me: &CoordinatorId,
+        leases: &[Lease],
+        ttl: Duration,
+    ) -> Result<Vec<Lease>, Error> {
+        let leases = Leases::new(leases);
+        let raise = || {
+            sqlx::query(RAISE)
+                .bind(&me.0)
+                .bind(&leases.partitions)
+                .bind(&leases.epochs)
+                .bind(micros(ttl))
+        };
+        Ok(leases_of(&self.control.fetch(raise).await?)?)
+    }
+
+    pub(super) async fn give_back(&self, leases: &[Lease]) -> Result<(), Error> {
+        let leases = Leases::new(leases);
+        let release = || sqlx::query(RELEASE).bind(&leases.partitions).bind(&leases.epochs);
+        self.control.fetch(release).await?;
+        Ok(())
+    }
+
+    pub(super) async fn forget(&self, me: &CoordinatorId) -> Result<(), Error> {
+        self.control.fetch(|| sqlx::query(LEAVE).bind(&me.0)).await?;
+        Ok(())
+    }
+}
+
+/// A duration as a number of microseconds, at most a thousand years.
+fn micros(duration: Duration) -> i64 {
+    const MAX: i64 = 31_557_600_000_000_000;
+    i64::try_from(duration.as_micros()).unwrap_or(MAX).min(MAX)
+}
+
+fn leases_of(rows: &[PgRow]) -> Result<Vec<Lease>, Failure> {
+    let lease = |columns: &PgRow| {
+        let (partition, epoch) = (row::partition(columns, 0)?, Epoch(row::count(columns, 1)?));
+        Ok(Lease { partition, epoch })
+    };
+    let mut leases = rows.iter().map(lease).collect::<Result<Vec<_>, Failure>>()?;
+    leases.sort_by_key(|lease| lease.partition);
+    Ok(leases)
+}
+
+fn member_of(columns: &PgRow) -> Result<Member, Failure> {
+    Ok(Member {
+        id: CoordinatorId(row::get(columns, 0)?),
+        address: row::get(columns, 1)?,
+        draining: row::get(columns, 2)?,
+        partitions: u16::try_from(row::count(columns, 3)?).unwrap_or(u16::MAX),
+    })
+}

@@ -1,0 +1,152 @@
+//! Tickets of lock keys.
+//!
+//! Whoever changes a queue locks the `lock_fence` rows of its keys first, all of a transaction in
+//! order of key, and looks at the queues in a later statement, which sees what others committed
+//! before. So a new ticket and the end of its holder can't miss each other, and two sagas stand in
+//! the same order in every queue that they share.
+
+use std::collections::{BTreeMap, HashMap};
+
+use amends_core::SagaId;
+use amends_core::saga::Token;
+use amends_ports::store::NewSaga;
+use sqlx::postgres::PgRow;
+
+use super::pool::Query;
+use super::{Failure, row};
+
+/// Locks the keys of $1 (one an intended ticket) and of the sagas $2, and sets tickets aside for
+/// $1. Answers the last ticket of each key.
+pub(super) const RESERVE: &str = "\
+INSERT INTO lock_fence (lock_key, last_ticket, token)
+SELECT k.lock_key, sum(k.tickets), 0
+FROM (
+    SELECT a.lock_key COLLATE \"C\" AS lock_key, 1 AS tickets FROM unnest($1::text[]) AS a (lock_key)
+    UNION ALL
+    SELECT t.lock_key, 0 FROM unnest($2::text[]) AS b (saga_id)
+    JOIN lock_ticket t ON t.saga_id = b.saga_id
+) k
+GROUP BY k.lock_key
+ORDER BY k.lock_key
+ON CONFLICT (lock_key) DO UPDATE SET last_ticket = lock_fence.last_ticket + excluded.last_ticket
+RETURNING lock_key, last_ticket";
+
+/// Takes the tickets of the sagas $1 away, and locks the sagas that moved up to the head of a
+/// queue by that.
+pub(super) const RELEASE: &str = "\
+WITH gone AS (
+    DELETE FROM lock_ticket WHERE saga_id = ANY($1::text[]) RETURNING lock_key, ticket
+), freed AS (
+    SELECT lock_key, min(ticket) AS ticket FROM gone GROUP BY lock_key
+), head AS (
+    SELECT DISTINCT first.saga_id
+    FROM freed f
+    CROSS JOIN LATERAL (
+        SELECT t.saga_id, t.ticket FROM lock_ticket t
+        WHERE t.lock_key = f.lock_key AND t.saga_id <> ALL($1::text[])
+        ORDER BY t.ticket
+        LIMIT 1
+    ) first
+    WHERE first.ticket > f.ticket
+)
+SELECT s.saga_id
+FROM head h JOIN saga s ON s.saga_id = h.saga_id
+WHERE s.ended_at IS NULL
+ORDER BY s.saga_id
+FOR NO KEY UPDATE OF s";
+
+/// Wakes those of the sagas $1 that are first in all their queues.
+pub(super) const WAKE: &str = "\
+UPDATE saga s SET wake_at = now()
+WHERE s.saga_id = ANY($1::text[]) AND s.ended_at IS NULL
+    AND NOT EXISTS (
+        SELECT 1 FROM lock_ticket mine
+        JOIN lock_ticket other ON other.lock_key = mine.lock_key AND other.ticket < mine.ticket
+        WHERE mine.saga_id = s.saga_id
+    )
+RETURNING s.partition, s.saga_id";
+
+/// Raises the tokens of all keys of those of the sagas $1 that are first in all their queues.
+pub(super) const GRANT: &str = "\
+WITH first AS (
+    SELECT t.saga_id, t.lock_key
+    FROM unnest($1::text[]) AS w (saga_id)
+    JOIN lock_ticket t ON t.saga_id = w.saga_id
+    WHERE NOT EXISTS (
+        SELECT 1 FROM lock_ticket mine
+        JOIN lock_ticket other ON other.lock_key = mine.lock_key AND other.ticket < mine.ticket
+        WHERE mine.saga_id = w.saga_id
+    )
+)
+UPDATE lock_fence f SET token = f.token + 1
+FROM first WHERE f.lock_key = first.lock_key
+RETURNING first.saga_id, f.lock_key, f.token";
+
+/// Tickets to be given, as parameters: one a saga and key.
+#[derive(Debug, Default)]
+pub(super) struct Tickets<'b> {
+    pub(super) keys: Vec<&'b str>,
+    tickets: Vec<i64>,
+    saga_ids: Vec<&'b str>,
+    partitions: Vec<i32>,
+}
+
+impl<'b> Tickets<'b> {
+    /// The tickets that these sagas need, without their numbers.
+    pub(super) fn wanted(accepts: &'b [NewSaga]) -> Self {
+        let mut wanted = Self::default();
+        for new in accepts {
+            for key in &new.lock_keys {
+                wanted.keys.push(key.as_str());
+                wanted.saga_ids.push(new.saga_id.as_str());
+                wanted.partitions.push(i32::from(new.partition.0));
+            }
+        }
+        wanted
+    }
+
+    /// Numbers them by what [`RESERVE`] answered: in each queue in the order of the batch.
+    pub(super) fn number(&mut self, rows: &[PgRow]) -> Result<(), Failure> {
+        let mut next: HashMap<&str, i64> = HashMap::with_capacity(rows.len());
+        for key in rows {
+            next.insert(row::get(key, 0)?, row::get::<i64>(key, 1)? + 1);
+        }
+        for key in &self.keys {
+            if let Some(next) = next.get_mut(key) {
+                *next -= 1;
+            }
+        }
+        for key in &self.keys {
+            let number = next.get_mut(key).ok_or_else(|| {
+                Failure::Corrupt(format!("no tickets were set aside for {key:?}"))
+            })?;
+            self.tickets.push(*number);
+            *number += 1;
+        }
+        Ok(())
+    }
+
+    /// Binds four parameters.
+    pub(super) fn bind<'q>(&'q self, query: Query<'q>) -> Query<'q> {
+        query.bind(&self.keys).bind(&self.tickets).bind(&self.saga_ids).bind(&self.partitions)
+    }
+}
+
+/// Tokens by saga, in order of its keys, from the rows of [`GRANT`].
+pub(super) fn tokens_of(rows: &[PgRow]) -> Result<HashMap<&str, Vec<Token>>, Failure> {
+    let mut by_key: BTreeMap<(&str, &str), Token> = BTreeMap::new();
+    for granted in rows {
+        let key = (row::get(granted, 0)?, row::get(granted, 1)?);
+        by_key.insert(key, Token(row::count(granted, 2)?));
+    }
+    let mut tokens: HashMap<&str, Vec<Token>> = HashMap::new();
+    for ((saga_id, _), token) in by_key {
+        tokens.entry(saga_id).or_default().push(token);
+    }
+    Ok(tokens)
+}
+
+/// Ids as a parameter.
+pub(super) fn ids<'b>(sagas: impl IntoIterator<Item = &'b SagaId>) -> Vec<&'b str> {
+    sagas.into_iter().map(SagaId::as_str).collect()
+}

@@ -1,0 +1,33 @@
+//! The store on PostgreSQL.
+//!
+//! Each file holds one family of statements beside the code that runs them. All statements keep
+//! to what databases that speak PostgreSQL's protocol have in common.
+
+mod accept;
+mod append;
+mod connect;
+mod definition;
+mod failure;
+mod inbox;
+mod lease;
+mod list;
+mod load;
+mod lock;
+mod options;
+mod participant;
+mod pool;
+mod row;
+mod saga;
+mod statements;
+mod store;
+mod time;
+mod write;
+
+#[doc(hidden)]
+pub use connect::hot_settings;
+use failure::Failure;
+pub use options::PostgresOptions;
+#[doc(hidden)]
+pub use statements::{COLD, HOT};
+pub use store::PostgresStore;
+use time::Time;

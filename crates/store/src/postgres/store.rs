@@ -1,0 +1,209 @@
+//! The port, method by method.
+
+use std::time::Duration;
+
+use amends_core::definition::Digest;
+use amends_core::participant::ParticipantSpec;
+use amends_core::saga::Status;
+use amends_core::{DefinitionName, ParticipantName, SagaId, Timestamp};
+use amends_ports::store::{
+    Batch, CoordinatorId, DefinitionSummary, Error, InboxId, InboxItem, JournalPage, Lease, Member,
+    NewDefinition, Partition, PutParticipant, StoredDefinition, StoredParticipant, StoredSaga,
+    WriteError, Written,
+};
+use amends_ports::{Cursor, Page, SagaFilter, SagaSummary, Store};
+use async_trait::async_trait;
+
+use super::load::InDoubt;
+use super::pool::Pool;
+
+/// All sagas in one PostgreSQL database, shared by any number of coordinators.
+#[derive(Debug)]
+pub struct PostgresStore {
+    /// Writes and loads of sagas.
+    pub(super) hot: Pool,
+    /// Lists, definitions, participants.
+    pub(super) lists: Pool,
+    /// Leases: never waits behind the others.
+    pub(super) control: Pool,
+    pub(super) partitions: u16,
+    pub(super) in_doubt: InDoubt,
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn partitions(&self) -> Result<u16, Error> {
+        Ok(self.partitions)
+    }
+
+    async fn heartbeat(
+        &self,
+        me: &CoordinatorId,
+        address: &str,
+        draining: bool,
+        ttl: Duration,
+    ) -> Result<(Vec<Member>, Vec<Lease>), Error> {
+        self.heartbeat_of(me, address, draining, ttl).await
+    }
+
+    async fn acquire(
+        &self,
+        me: &CoordinatorId,
+        limit: u16,
+        ttl: Duration,
+    ) -> Result<Vec<Lease>, Error> {
+        self.acquire_for(me, limit, ttl).await
+    }
+
+    async fn raise_epochs(
+        &self,
+        me: &CoordinatorId,
+        leases: &[Lease],
+        ttl: Duration,
+    ) -> Result<Vec<Lease>, Error> {
+        self.raise(me, leases, ttl).await
+    }
+
+    async fn release(&self, leases: &[Lease]) -> Result<(), Error> {
+        self.give_back(leases).await
+    }
+
+    async fn leave(&self, me: &CoordinatorId) -> Result<(), Error> {
+        self.forget(me).await
+    }
+
+    async fn write(&self, batch: &Batch) -> Result<Written, WriteError> {
+        self.write_batch(batch).await
+    }
+
+    async fn recover(
+        &self,
+        lease: Lease,
+        after: Option<&SagaId>,
+        limit: u16,
+    ) -> Result<Vec<StoredSaga>, Error> {
+        self.left_behind(lease, after, limit).await
+    }
+
+    async fn claim_due(&self, leases: &[Lease], limit: u16) -> Result<Vec<StoredSaga>, Error> {
+        self.due(leases, limit).await
+    }
+
+    async fn claim_one(
+        &self,
+        leases: &[Lease],
+        saga_id: &SagaId,
+    ) -> Result<Option<StoredSaga>, Error> {
+        self.parked(leases, saga_id).await
+    }
+
+    async fn saga(&self, saga_id: &SagaId) -> Result<Option<(SagaSummary, StoredSaga)>, Error> {
+        self.whole(saga_id).await
+    }
+
+    async fn summary(&self, saga_id: &SagaId) -> Result<Option<(Partition, SagaSummary)>, Error> {
+        self.summary_row(saga_id).await
+    }
+
+    async fn journal(
+        &self,
+        saga_id: &SagaId,
+        from: u64,
+        limit: u16,
+    ) -> Result<Option<JournalPage>, Error> {
+        self.journal_part(saga_id, from, limit).await
+    }
+
+    async fn sagas(
+        &self,
+        filter: &SagaFilter,
+        after: Option<&Cursor>,
+        limit: u16,
+    ) -> Result<Page<SagaSummary>, Error> {
+        self.page(filter, after, limit).await
+    }
+
+    async fn counts(&self, limit: u32) -> Result<Vec<(Status, u32)>, Error> {
+        self.status_counts(limit).await
+    }
+
+    async fn delete_ended(&self, before: Timestamp, limit: u16) -> Result<u64, Error> {
+        self.delete_before(before, limit).await
+    }
+
+    async fn post(&self, item: &InboxItem) -> Result<(), Error> {
+        self.post_item(item).await
+    }
+
+    async fn inbox(&self, leases: &[Lease], limit: u16) -> Result<Vec<InboxItem>, Error> {
+        self.open_items(leases, limit).await
+    }
+
+    async fn inbox_result(&self, id: &InboxId) -> Result<Option<String>, Error> {
+        self.result_of(id).await
+    }
+
+    async fn put_definition(
+        &self,
+        definition: &NewDefinition,
+    ) -> Result<(StoredDefinition, bool), Error> {
+        self.keep_definition(definition).await
+    }
+
+    async fn definition(&self, digest: &Digest) -> Result<Option<StoredDefinition>, Error> {
+        self.definition_with(digest).await
+    }
+
+    async fn definition_version(
+        &self,
+        name: &DefinitionName,
+        version: Option<u32>,
+    ) -> Result<Option<StoredDefinition>, Error> {
+        self.definition_named(name, version).await
+    }
+
+    async fn definitions(
+        &self,
+        after: Option<&DefinitionName>,
+        limit: u16,
+    ) -> Result<Vec<DefinitionSummary>, Error> {
+        self.definition_list(after, limit).await
+    }
+
+    async fn put_participant(
+        &self,
+        spec: &ParticipantSpec,
+        expected_revision: Option<u64>,
+        now: Timestamp,
+    ) -> Result<PutParticipant, Error> {
+        self.keep_participant(spec, expected_revision, now).await
+    }
+
+    async fn delete_participant(&self, name: &ParticipantName) -> Result<bool, Error> {
+        self.drop_participant(name).await
+    }
+
+    async fn participants(&self) -> Result<Vec<StoredParticipant>, Error> {
+        self.participant_list().await
+    }
+
+    async fn participants_revision(&self) -> Result<u64, Error> {
+        self.revision_of_participants().await
+    }
+
+    async fn definitions_naming(
+        &self,
+        participant: &ParticipantName,
+        limit: u16,
+    ) -> Result<Vec<DefinitionName>, Error> {
+        self.definitions_with(participant, limit).await
+    }
+
+    async fn secret(&self) -> Result<String, Error> {
+        Ok(self.fact("secret").await?)
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        Ok(self.check_schema().await?)
+    }
+}
