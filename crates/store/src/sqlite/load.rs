@@ -1,0 +1,229 @@
+//! Sagas into memory, one saga, its journal.
+
+use std::collections::HashMap;
+
+use amends_core::SagaId;
+use amends_core::definition::Digest;
+use amends_core::saga::Record;
+use amends_ports::SagaSummary;
+use amends_ports::store::{JournalPage, Lease, Partition, StoredSaga};
+use sqlx::Row as _;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use super::SqliteStore;
+use super::batch::{json_array, leases_json};
+use super::failure::Failure;
+use super::row::{self, partition, records, saga_id, summary_columns};
+
+const RECOVER: &str = "SELECT s.saga_no, s.saga_id, s.partition, s.definition
+     FROM json_each($1) AS l
+     CROSS JOIN partition_lease AS p ON p.partition = l.value ->> 'partition'
+         AND p.epoch = l.value ->> 'epoch' AND p.owner IS NOT NULL
+     CROSS JOIN saga AS s ON s.partition = p.partition
+     WHERE s.ended_us IS NULL AND s.wake_us IS NULL AND s.saga_id > $2
+     ORDER BY s.saga_id LIMIT $3";
+
+const DUE: &str = "SELECT s.saga_no, s.saga_id, s.partition, s.definition
+     FROM json_each($1) AS l
+     CROSS JOIN partition_lease AS p ON p.partition = l.value ->> 'partition'
+         AND p.epoch = l.value ->> 'epoch' AND p.owner IS NOT NULL
+     CROSS JOIN saga AS s ON s.partition = p.partition
+     WHERE s.wake_us IS NOT NULL AND s.wake_us <= $2
+     ORDER BY s.wake_us LIMIT $3";
+
+const ONE: &str = "SELECT s.saga_no, s.saga_id, s.partition, s.definition
+     FROM saga AS s
+     JOIN json_each($1) AS l ON l.value ->> 'partition' = s.partition
+     JOIN partition_lease AS p ON p.partition = s.partition
+         AND p.epoch = l.value ->> 'epoch' AND p.owner IS NOT NULL
+     WHERE s.saga_id = $2 AND s.wake_us IS NOT NULL";
+
+const CLAIM: &str =
+    "UPDATE saga SET wake_us = NULL WHERE saga_no IN (SELECT value FROM json_each($1))";
+
+const JOURNALS: &str = "SELECT j.saga_no, j.records FROM saga_journal AS j
+     WHERE j.saga_no IN (SELECT value FROM json_each($1)) ORDER BY j.saga_no, j.first_seq";
+
+const SUMMARY: &str =
+    concat!("SELECT ", summary_columns!(), " FROM saga AS s WHERE s.saga_id = $1");
+
+/// Chunks that hold facts from number `$2` on, no more of them than facts are asked for.
+const CHUNKS: &str = "SELECT j.first_seq, j.records FROM saga_journal AS j
+     WHERE j.saga_no = $1 AND j.first_seq >= coalesce(
+         (SELECT max(b.first_seq) FROM saga_journal AS b
+          WHERE b.saga_no = $1 AND b.first_seq <= $2), 0)
+     ORDER BY j.first_seq LIMIT $3";
+
+/// Every statement here, for the test that prepares them.
+#[cfg(test)]
+pub(super) const STATEMENTS: &[&str] = &[RECOVER, DUE, ONE, CLAIM, JOURNALS, SUMMARY, CHUNKS];
+
+/// A saga whose journal is still to be read.
+struct Found {
+    saga_no: i64,
+    saga: StoredSaga,
+}
+
+impl Found {
+    fn read(row: &SqliteRow) -> Result<Self, Failure> {
+        let saga = StoredSaga {
+            saga_id: saga_id(row.try_get(1)?)?,
+            partition: partition(row.try_get(2)?)?,
+            definition: Digest(row.try_get(3)?),
+            records: Vec::new(),
+        };
+        Ok(Self { saga_no: row.try_get(0)?, saga })
+    }
+
+    fn read_all(rows: &[SqliteRow]) -> Result<Vec<Self>, Failure> {
+        rows.iter().map(Self::read).collect()
+    }
+}
+
+fn numbers(found: &[Found]) -> Result<String, Failure> {
+    json_array(found.iter().map(|own| own.saga_no))
+}
+
+/// Reads the journals, in the order of `found`.
+async fn with_journals(
+    connection: &mut SqliteConnection,
+    found: Vec<Found>,
+) -> Result<Vec<StoredSaga>, Failure> {
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query(JOURNALS).bind(numbers(&found)?).fetch_all(connection).await?;
+    let mut journals: HashMap<i64, Vec<Record>> = HashMap::with_capacity(found.len());
+    for row in rows {
+        journals.entry(row.try_get(0)?).or_default().extend(records(row.try_get(1)?)?);
+    }
+    let fill = |own: Found| StoredSaga {
+        records: journals.remove(&own.saga_no).unwrap_or_default(),
+        ..own.saga
+    };
+    Ok(found.into_iter().map(fill).collect())
+}
+
+impl SqliteStore {
+    pub(super) async fn in_memory(
+        &self,
+        lease: Lease,
+        after: Option<&SagaId>,
+        limit: u16,
+    ) -> Result<Vec<StoredSaga>, Failure> {
+        let mut connection = self.readers.acquire().await?;
+        let rows = sqlx::query(RECOVER)
+            .bind(leases_json(&[lease])?)
+            .bind(after.map_or("", SagaId::as_str).to_owned())
+            .bind(limit)
+            .fetch_all(&mut *connection)
+            .await?;
+        with_journals(&mut connection, Found::read_all(&rows)?).await
+    }
+
+    pub(super) async fn claim_what_is_due(
+        &self,
+        leases: &[Lease],
+        limit: u16,
+    ) -> Result<Vec<StoredSaga>, Failure> {
+        let leases = leases_json(leases)?;
+        let due = || sqlx::query(DUE).bind(leases.clone()).bind(self.now_us()).bind(limit);
+        // Asked often, mostly for nothing: the writer is left alone then.
+        if due().fetch_optional(&self.readers).await?.is_none() {
+            return Ok(Vec::new());
+        }
+        let mut transaction = self.writer.begin().await?;
+        let rows = due().fetch_all(transaction.connection()).await?;
+        let found = Found::read_all(&rows)?;
+        sqlx::query(CLAIM).bind(numbers(&found)?).execute(transaction.connection()).await?;
+        let sagas = with_journals(transaction.connection(), found).await?;
+        transaction.commit().await?;
+        Ok(sagas)
+    }
+
+    pub(super) async fn claim_by_name(
+        &self,
+        leases: &[Lease],
+        saga_id: &SagaId,
+    ) -> Result<Option<StoredSaga>, Failure> {
+        let mut transaction = self.writer.begin().await?;
+        let rows = sqlx::query(ONE)
+            .bind(leases_json(leases)?)
+            .bind(saga_id.as_str().to_owned())
+            .fetch_all(transaction.connection())
+            .await?;
+        let found = Found::read_all(&rows)?;
+        sqlx::query(CLAIM).bind(numbers(&found)?).execute(transaction.connection()).await?;
+        let mut sagas = with_journals(transaction.connection(), found).await?;
+        transaction.commit().await?;
+        Ok(sagas.pop())
+    }
+
+    async fn row(
+        &self,
+        connection: &mut SqliteConnection,
+        saga_id: &SagaId,
+    ) -> Result<Option<row::SagaRow>, Failure> {
+        let row = sqlx::query(SUMMARY)
+            .bind(saga_id.as_str().to_owned())
+            .fetch_optional(connection)
+            .await?;
+        row.as_ref().map(row::saga).transpose()
+    }
+
+    pub(super) async fn whole(
+        &self,
+        saga_id: &SagaId,
+    ) -> Result<Option<(SagaSummary, StoredSaga)>, Failure> {
+        let mut connection = self.readers.acquire().await?;
+        // Two reads in one snapshot: the row and the journal fit each other.
+        let mut transaction = sqlx::Connection::begin(&mut *connection).await?;
+        let Some(row) = self.row(&mut transaction, saga_id).await? else { return Ok(None) };
+        let saga = StoredSaga {
+            saga_id: saga_id.clone(),
+            partition: row.partition,
+            definition: row.definition,
+            records: Vec::new(),
+        };
+        let found = vec![Found { saga_no: row.saga_no, saga }];
+        let mut sagas = with_journals(&mut transaction, found).await?;
+        transaction.rollback().await?;
+        Ok(sagas.pop().map(|saga| (row.summary, saga)))
+    }
+
+    pub(super) async fn row_of(
+        &self,
+        saga_id: &SagaId,
+    ) -> Result<Option<(Partition, SagaSummary)>, Failure> {
+        let mut connection = self.readers.acquire().await?;
+        let row = self.row(&mut connection, saga_id).await?;
+        Ok(row.map(|row| (row.partition, row.summary)))
+    }
+
+    pub(super) async fn journal_page(
+        &self,
+        saga_id: &SagaId,
+        from: u64,
+        limit: u16,
+    ) -> Result<Option<JournalPage>, Failure> {
+        let mut connection = self.readers.acquire().await?;
+        let Some(row) = self.row(&mut connection, saga_id).await? else { return Ok(None) };
+        // One chunk more than facts: so whether there are more is seen, too.
+        let chunks: Vec<(i64, String)> = sqlx::query_as(CHUNKS)
+            .bind(row.saga_no)
+            .bind(i64::try_from(from).unwrap_or(i64::MAX))
+            .bind(i64::from(limit) + 1)
+            .fetch_all(&mut *connection)
+            .await?;
+        let first = chunks.first().map_or(0, |(first, _)| u64::try_from(*first).unwrap_or(0));
+        let mut all = Vec::new();
+        for (_, text) in chunks {
+            all.extend(records(&text)?);
+        }
+        let skipped = usize::try_from(from.saturating_sub(first)).unwrap_or(usize::MAX);
+        let mut wanted: Vec<Record> = all.into_iter().skip(skipped).collect();
+        let more = wanted.len() > usize::from(limit);
+        wanted.truncate(usize::from(limit));
+        Ok(Some(JournalPage { from, records: wanted, more }))
+    }
+}
