@@ -84,9 +84,9 @@ impl Saga {
             (None, Some(at)) if !self.is_past_deadline() => {
                 let _ = write!(text, "; it aborts unless it is decided by {at}");
             }
-            (None, _) if self.cancel.is_some() => text.push_str(
-                "; a cancellation waits until the outcome of the pivot is known",
-            ),
+            (None, _) if self.cancel.is_some() => {
+                text.push_str("; a cancellation waits until the outcome of the pivot is known")
+            }
             (Some(Decision::Commit), _) => {
                 text.push_str("; it can only go forward now");
                 if self.is_past_deadline() {
@@ -330,7 +330,9 @@ mod tests {
              1970-01-01T00:05:00Z."
         );
         command(&mut saga, Command::Pause);
-        assert!(saga.explain().ends_with("it is paused, so nothing new starts until it is resumed."));
+        assert!(
+            saga.explain().ends_with("it is paused, so nothing new starts until it is resumed.")
+        );
         assert_eq!((saga.standing_reason(), saga.focus()), (None, None));
     }
 
