@@ -1,0 +1,53 @@
+//! All routes, with what answers where there is none.
+
+use amends_engine::Engine;
+use axum::Router;
+use axum::middleware;
+use http::{Method, Uri};
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::edge::edge;
+use crate::state::AppState;
+use crate::{
+    ApiConfig, ErrorCode, Problem, callbacks, commands, definitions, docs, events, health, journal,
+    metrics, participants, sagas, start,
+};
+
+/// The API over an engine. It has a fallback of its own: what is merged with it must have none.
+pub fn router(engine: Engine, config: ApiConfig) -> Router {
+    let state = AppState::new(engine, config);
+    let (routes, _) = documented().split_for_parts();
+    routes
+        .merge(docs::routes())
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(middleware::from_fn_with_state(state.clone(), edge))
+        .with_state(state)
+}
+
+/// Every route that the OpenAPI document tells of.
+pub(crate) fn documented() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .merge(start::routes())
+        .merge(sagas::routes())
+        .merge(journal::routes())
+        .merge(events::routes())
+        .merge(commands::routes())
+        .merge(definitions::routes())
+        .merge(participants::routes())
+        .merge(callbacks::routes())
+        .merge(health::routes())
+        .merge(metrics::routes())
+}
+
+async fn no_route(uri: Uri) -> Problem {
+    let shown: String = uri.path().chars().take(200).collect();
+    Problem::new(ErrorCode::RouteNotFound, format!("there is no route {shown}"))
+}
+
+async fn no_method(method: Method, uri: Uri) -> Problem {
+    let (path, method) = (uri.path(), method.as_str());
+    let (path, method): (String, String) =
+        (path.chars().take(200).collect(), method.chars().take(20).collect());
+    Problem::new(ErrorCode::MethodNotAllowed, format!("{path} does not take {method}"))
+}

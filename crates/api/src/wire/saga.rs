@@ -1,0 +1,116 @@
+//! One saga, whole.
+
+use std::collections::BTreeMap;
+
+use amends_core::Json;
+use amends_core::saga::{Command, Decision};
+use amends_engine::SagaDetail;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{StatusWord, StepView, Time};
+
+/// The one decision of a saga.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Decision)]
+pub enum DecisionWord {
+    /// Go forward only.
+    Commit,
+    /// Undo what may have happened.
+    Abort,
+}
+
+impl From<Decision> for DecisionWord {
+    fn from(decision: Decision) -> Self {
+        match decision {
+            Decision::Commit => Self::Commit,
+            Decision::Abort => Self::Abort,
+        }
+    }
+}
+
+/// One saga.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Saga)]
+pub struct SagaView {
+    /// Its id.
+    pub id: String,
+    /// Its definition's name.
+    pub definition: String,
+    /// Its definition's version; null for an ad-hoc one.
+    pub version: Option<u32>,
+    /// Where it stands.
+    pub status: StatusWord,
+    /// Whether nothing new starts.
+    pub paused: bool,
+    /// The decision, once it is taken.
+    pub decision: Option<DecisionWord>,
+    /// Why it stands where it stands; null while all goes well.
+    pub reason: Option<String>,
+    /// The step that it waits for an operator at, or that made it abort.
+    pub step: Option<String>,
+    /// The caller's labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its lock keys, sorted.
+    pub lock_keys: Vec<String>,
+    /// Fencing tokens, one a lock key; empty before they are granted.
+    pub tokens: Vec<u64>,
+    /// The input.
+    #[schema(value_type = serde_json::Value)]
+    pub input: Json,
+    /// What it completed with.
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub output: Option<Json>,
+    /// When it was accepted.
+    pub created_at: Time,
+    /// When anything about it last changed.
+    pub updated_at: Time,
+    /// When it ended.
+    pub ended_at: Option<Time>,
+    /// After this time no forward step starts.
+    pub deadline_at: Option<Time>,
+    /// Not before this time.
+    pub start_at: Option<Time>,
+    /// How many facts it is made of: grows with every change.
+    pub seq: u64,
+    /// Its steps, in the definition's order.
+    pub steps: Vec<StepView>,
+    /// Commands on the whole saga that are permitted now.
+    #[schema(value_type = Vec<String>)]
+    pub allowed: Vec<&'static str>,
+    /// One sentence: why it is where it is and what happens next, and when.
+    pub explanation: String,
+}
+
+impl From<&SagaDetail> for SagaView {
+    fn from(detail: &SagaDetail) -> Self {
+        let saga = &*detail.saga;
+        let (definition, accepted) = (saga.definition(), saga.accepted());
+        let step = saga.focus().map(|(index, _)| definition.step(index).id.as_str().to_owned());
+        Self {
+            id: saga.id().as_str().to_owned(),
+            definition: accepted.definition_name.as_str().to_owned(),
+            version: accepted.definition_version,
+            status: saga.status().into(),
+            paused: saga.is_paused(),
+            decision: saga.decision().map(DecisionWord::from),
+            reason: saga.standing_reason(),
+            step,
+            labels: accepted.labels.clone(),
+            lock_keys: accepted.lock_keys.iter().map(|key| key.as_str().to_owned()).collect(),
+            tokens: saga.tokens().into_iter().map(|(_, token)| token.0).collect(),
+            input: accepted.input.clone(),
+            output: saga.output().cloned(),
+            created_at: Time(saga.accepted_at()),
+            updated_at: Time(detail.updated_at),
+            ended_at: saga.ended_at().map(Time),
+            deadline_at: accepted.deadline_at.map(Time),
+            start_at: accepted.start_at.map(Time),
+            seq: saga.fact_count(),
+            steps: definition.indices().map(|index| StepView::of(saga, index)).collect(),
+            allowed: saga.permitted().iter().map(Command::as_str).collect(),
+            explanation: saga.explain(),
+        }
+    }
+}
