@@ -68,22 +68,17 @@ impl Replies {
     }
 }
 
-/// Starts the task of a saga whose facts so far are durable; `effects` is what it asks for.
-///
-/// `header` is what its row says. Returns false if the saga has a task already.
-pub(crate) fn spawn(
+/// Makes room for the task of a saga whose facts so far are durable; `header` is what its row says.
+/// None if the saga has a task already.
+pub(crate) fn prepare(
     inner: &Arc<Inner>,
     work: Work,
     saga: Saga,
-    first: Handled,
     header: Header,
-) -> bool {
-    let Some(messages) = inner.live.insert(saga.id(), work.owned().partition()) else {
-        return false;
-    };
+) -> Option<Driver> {
+    let messages = inner.live.insert(saga.id(), work.owned().partition())?;
     inner.metrics.live(inner.live.count());
-    let was_suspended = header.status == Status::Suspended;
-    let driver = Driver {
+    Some(Driver {
         inner: Arc::clone(inner),
         work,
         saga,
@@ -93,12 +88,10 @@ pub(crate) fn spawn(
         timers: Vec::new(),
         alarm: None,
         waiters: Vec::new(),
+        was_suspended: header.status == Status::Suspended,
         header,
         is_held: false,
-        was_suspended,
-    };
-    inner.tasks.spawn(driver.run(first));
-    true
+    })
 }
 
 /// What the row of a saga in memory should say.
@@ -129,7 +122,9 @@ fn end_reason(saga: &Saga) -> Option<String> {
 }
 
 impl Driver {
-    async fn run(mut self, first: Handled) {
+    /// Drives the saga until it ends, leaves memory or is lost; `first` is what it asks for, and
+    /// what is not written yet.
+    pub(crate) async fn run(mut self, first: Handled) {
         let owned = Arc::clone(self.work.owned());
         let exit = owned.run(self.drive(first)).await;
         if !matches!(exit, Some(Exit::Done)) {

@@ -122,8 +122,10 @@ impl Engine {
             config,
         });
         inner.load_participants().await?;
-        let writing = writer::run(Arc::clone(&inner), entries);
-        inner.tasks.spawn(writing);
+        let writing = tokio_util::task::AbortOnDropHandle::new(
+            inner.tasks.spawn(writer::run(Arc::clone(&inner), entries)),
+        );
+        inner.tasks.spawn(Arc::clone(&inner).watch_writer(writing));
         inner.tasks.spawn(Arc::clone(&inner).keep_leases());
         inner.tasks.spawn(Arc::clone(&inner).poll());
         inner.tasks.spawn(Arc::clone(&inner).watch_participants());
@@ -286,6 +288,15 @@ impl Engine {
 }
 
 impl Inner {
+    /// Without its writer a coordinator can do nothing: it stops, so that another one takes over.
+    async fn watch_writer(self: Arc<Self>, writing: tokio_util::task::AbortOnDropHandle<()>) {
+        let ended = writing.await;
+        if !self.draining.is_cancelled() {
+            tracing::error!(?ended, "the journal writer has stopped; this is a bug; shutting down");
+            self.draining.cancel();
+        }
+    }
+
     /// A saga as the store has it.
     pub(crate) async fn detail(
         &self,

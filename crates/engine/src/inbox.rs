@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 
 /// Where a saga is to be told something.
 enum Place {
-    /// It has a driver here by now: send again.
+    /// Here: it was told, or is between memory and store.
     Here,
     /// Nowhere: it does not exist.
     Nowhere,
@@ -50,14 +50,14 @@ impl Engine {
             let (sender, receiver) = oneshot::channel();
             let reply = CommandReply::Caller(sender);
             let message = Message::Command { command: command.clone(), by: by.clone(), reply };
-            if inner.live.send(saga_id, message).is_ok() {
-                // No answer: the saga left memory, or its partition was lost. Look again.
-                if let Ok(answer) = receiver.await {
-                    return answer;
+            let place = inner.tell(saga_id, message).await.map_err(CommandError::Unavailable)?;
+            match place {
+                Place::Here => {
+                    // No answer: the saga left memory, or its partition was lost. Look again.
+                    if let Ok(answer) = receiver.await {
+                        return answer;
+                    }
                 }
-            }
-            match inner.place(saga_id).await.map_err(CommandError::Unavailable)? {
-                Place::Here => {}
                 Place::Nowhere => return Err(CommandError::UnknownSaga(saga_id.clone())),
                 Place::Ended => return self.judge(saga_id, &command).await,
                 Place::Elsewhere(partition) => {
@@ -106,8 +106,9 @@ impl Engine {
             let reply = CompleteReply::Caller(sender);
             let answer = Box::new(answer.clone());
             let message = Message::Complete { step: index, op, answer: answer.clone(), reply };
-            if inner.live.send(saga_id, message).is_ok() {
-                match receiver.await {
+            let place = inner.tell(saga_id, message).await.map_err(CompleteError::Unavailable)?;
+            match place {
+                Place::Here => match receiver.await {
                     // The answer to the call itself may still be on its way to the saga: a
                     // participant may complete a call before we have read its 202.
                     Ok(Err(CompleteError::Late(_))) if is_in_flight(&detail.saga, index, op) => {
@@ -116,10 +117,7 @@ impl Engine {
                     }
                     Ok(result) => return result,
                     Err(_) => {}
-                }
-            }
-            match inner.place(saga_id).await.map_err(CompleteError::Unavailable)? {
-                Place::Here => {}
+                },
                 Place::Nowhere => return Err(CompleteError::UnknownCallback),
                 Place::Ended => return Err(CompleteError::Late(step.clone())),
                 Place::Elsewhere(partition) => {
@@ -158,9 +156,16 @@ fn is_in_flight(saga: &Saga, step: StepIndex, op: Op) -> bool {
 }
 
 impl Inner {
-    /// Finds where a saga is to be told something; takes it into memory if it sleeps in a
-    /// partition of ours.
-    async fn place(self: &Arc<Self>, saga_id: &SagaId) -> Result<Place, store::Error> {
+    /// Tells a saga something if it is ours; takes it into memory if it sleeps. Otherwise says
+    /// where it is to be told.
+    async fn tell(
+        self: &Arc<Self>,
+        saga_id: &SagaId,
+        message: Message,
+    ) -> Result<Place, store::Error> {
+        let Err(message) = self.live.send(saga_id, message) else {
+            return Ok(Place::Here);
+        };
         let Some((partition, summary)) = self.store.summary(saga_id).await? else {
             return Ok(Place::Nowhere);
         };
@@ -170,12 +175,18 @@ impl Inner {
         let Some(work) = self.ownership.work_on(partition) else {
             return Ok(Place::Elsewhere(partition));
         };
-        match self.store.claim_one(&[work.owned().lease()], saga_id).await? {
-            Some(stored) => self.adopt(work, stored).await,
-            // It is on its way into or out of memory.
-            None => self.clock.sleep(PAUSE).await,
-        }
-        Ok(Place::Here)
+        // A task of its own: once the saga is claimed it must be driven, even if whoever asked
+        // for it does not wait any more.
+        let (inner, saga_id) = (Arc::clone(self), saga_id.clone());
+        let claiming = self.tasks.spawn(async move {
+            match inner.store.claim_one(&[work.owned().lease()], &saga_id).await? {
+                Some(stored) => inner.adopt(work, stored, Some(message)).await,
+                // It is on its way into or out of memory.
+                None => inner.clock.sleep(PAUSE).await,
+            }
+            Ok(())
+        });
+        claiming.await.unwrap_or(Ok(())).map(|()| Place::Here)
     }
 
     /// Posts a message and waits for its result: whether it was carried out; none if the owner

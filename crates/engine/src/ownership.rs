@@ -168,6 +168,14 @@ impl Ownership {
         }
     }
 
+    /// Stops everything that works under this lease; a newer one on the partition stays.
+    fn lose_lease(&self, lease: Lease) {
+        let mut table = self.table.write();
+        if table.get(&lease.partition).is_some_and(|(own, _)| own.lease == lease) {
+            table.remove(&lease.partition).inspect(|(own, _)| own.lost.cancel());
+        }
+    }
+
     /// Returns at once while the leases are certainly ours, else when they are again.
     pub(crate) async fn wait_valid(&self, now: impl Fn() -> Duration) {
         loop {
@@ -321,7 +329,7 @@ impl Inner {
                     total += page.len();
                     after = page.last().map(|stored| stored.saga_id.clone()).or(after);
                     for stored in page {
-                        self.adopt(own.work(), stored).await;
+                        self.adopt(own.work(), stored, None).await;
                     }
                     if is_last {
                         break;
@@ -368,18 +376,37 @@ impl Inner {
             }
         }
         self.journal.flush().await;
-        self.ownership.lose(own.partition());
+        self.ownership.lose_lease(own.lease());
         if let Err(error) = self.store.release(&[own.lease()]).await {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, "a partition could not be given back; its lease will run out");
         }
     }
 
-    /// Gives everything back, side by side.
+    /// Gives everything back, side by side, and keeps the leases until then.
     pub(crate) async fn hand_over_all(self: &Arc<Self>) {
-        let all: Vec<_> =
-            self.ownership.table.read().values().map(|(own, _)| Arc::clone(own)).collect();
-        let each = all.into_iter().map(|own| Arc::clone(self).hand_over(own));
-        futures_util::future::join_all(each).await;
+        let giving = async {
+            // Once more, if a lost commit made us take a partition anew meanwhile.
+            for _ in 0..3 {
+                let all: Vec<_> =
+                    self.ownership.table.read().values().map(|(own, _)| Arc::clone(own)).collect();
+                let each = all.into_iter().map(|own| Arc::clone(self).hand_over(own));
+                futures_util::future::join_all(each).await;
+            }
+        };
+        let keeping = async {
+            loop {
+                let asked_at = self.clock.elapsed();
+                let (url, ttl) = (&self.config.public_url, self.config.lease_ttl);
+                if self.store.heartbeat(&self.me, url, true, ttl).await.is_ok() {
+                    self.ownership.renew(asked_at + ttl);
+                }
+                self.clock.sleep((ttl / 3).min(LOOK_EVERY_MAX)).await;
+            }
+        };
+        tokio::select! {
+            () = giving => {}
+            () = keeping => {}
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::engine::Inner;
 use crate::journal::Change;
 use crate::live::{CommandReply, CompleteReply, Message};
 use crate::message::{InboxMessage, InboxResult};
-use crate::ownership::Work;
+use crate::ownership::{Owned, Work};
 
 /// Sagas taken into memory by one read.
 const PAGE: u16 = 256;
@@ -34,7 +34,7 @@ impl Inner {
             let owned = self.ownership.ready();
             let leases: Vec<Lease> = owned.iter().map(|own| own.lease()).collect();
             if !leases.is_empty() {
-                self.claim_due(&leases).await;
+                self.claim_due(&owned, &leases).await;
                 self.read_inbox(&leases, &mut in_progress).await;
             }
             tokio::select! {
@@ -45,14 +45,17 @@ impl Inner {
         }
     }
 
-    async fn claim_due(self: &Arc<Self>, leases: &[Lease]) {
+    async fn claim_due(self: &Arc<Self>, owned: &[Arc<Owned>], leases: &[Lease]) {
         loop {
             match self.store.claim_due(leases, PAGE).await {
                 Ok(page) => {
                     let is_last = page.len() < usize::from(PAGE);
                     for stored in page {
-                        if let Some(work) = self.ownership.work_on(stored.partition) {
-                            self.adopt(work, stored).await;
+                        // Under the lease that it was claimed with: if that is lost by now, who
+                        // has the partition finds the saga in memory and recovers it.
+                        let own = owned.iter().find(|own| own.partition() == stored.partition);
+                        if let Some(own) = own.filter(|own| !own.is_lost()) {
+                            self.adopt(own.work(), stored, None).await;
                         }
                     }
                     if is_last {
@@ -67,8 +70,14 @@ impl Inner {
         }
     }
 
-    /// Drives a saga as its journal tells it.
-    pub(crate) async fn adopt(self: &Arc<Self>, work: Work, stored: StoredSaga) {
+    /// Drives a saga as its journal tells it, and tells it `message` before anything else: a saga
+    /// for which nothing is due would leave memory again before a message that comes after it.
+    pub(crate) async fn adopt(
+        self: &Arc<Self>,
+        work: Work,
+        stored: StoredSaga,
+        message: Option<Message>,
+    ) {
         let mut pause = Duration::from_millis(20);
         let definition = loop {
             match self.compiled(&stored.definition).await {
@@ -105,14 +114,22 @@ impl Inner {
         };
         // A driver that is just leaving memory is told that the row was set back; one that has
         // left has given the place free.
-        let mut message = Message::Woken;
-        while let Err(back) = self.live.send(&stored.saga_id, message) {
-            message = back;
+        let mut woken = Message::Woken;
+        while let Err(back) = self.live.send(&stored.saga_id, woken) {
+            woken = back;
             if !self.live.contains(&stored.saga_id) {
-                driver::spawn(self, work, saga, handled, header);
+                if let Some(driver) = driver::prepare(self, work, saga, header) {
+                    if let Some(message) = message {
+                        let _ = self.live.send(&stored.saga_id, message);
+                    }
+                    self.tasks.spawn(driver.run(handled));
+                }
                 return;
             }
             self.clock.sleep(Duration::from_millis(5)).await;
+        }
+        if let Some(message) = message {
+            let _ = self.live.send(&stored.saga_id, message);
         }
     }
 
@@ -147,15 +164,16 @@ impl Inner {
         let Some(work) = self.ownership.work_on(item.partition) else {
             return false;
         };
-        for _ in 0..3 {
-            if let Some(message) = self.inbox_message(item).await
-                && self.live.send(&item.saga_id, message).is_ok()
-            {
+        if let Some(message) = self.inbox_message(item).await {
+            let Err(message) = self.live.send(&item.saga_id, message) else {
                 return true;
-            }
+            };
             match self.store.claim_one(&[work.owned().lease()], &item.saga_id).await {
-                Ok(Some(stored)) => self.adopt(work.owned().work(), stored).await,
-                Ok(None) => break,
+                Ok(Some(stored)) => {
+                    self.adopt(work, stored, Some(message)).await;
+                    return true;
+                }
+                Ok(None) => {}
                 Err(_) => return false,
             }
         }

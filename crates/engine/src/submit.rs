@@ -11,6 +11,7 @@ use amends_core::{DefinitionName, Json, LockKey, SagaId, Timestamp};
 use amends_ports::store::{self, AcceptOutcome, Header, NewSaga, Wake};
 use tokio::sync::oneshot;
 
+use crate::driver::Driver;
 use crate::engine::Inner;
 use crate::journal::{self, Accept, Accepted, JournalError};
 use crate::ownership::Work;
@@ -218,58 +219,62 @@ impl Inner {
             return Ok(Err(SubmitError::Overloaded { name: "engine.journal-queue-max", bound }));
         }
         let detail = SagaDetail { saga: Arc::new(saga.clone()), updated_at: now };
-        match receiver.await.map_err(|_| JournalError::Lost)?? {
-            Accepted::Recovering => Ok(Ok(Submitted { detail, created: true })),
+        let (sender, outcome) = oneshot::channel();
+        let inner = Arc::clone(self);
+        // The saga's task waits for the store's answer itself: once the saga is stored it must be
+        // driven, even if whoever submitted it does not wait any more.
+        self.tasks.spawn(async move {
+            let written = receiver.await.unwrap_or(Err(JournalError::Lost));
+            let started = match (&written, work) {
+                (Ok(Accepted::Known(AcceptOutcome::Created { tokens })), Some(work)) => {
+                    inner.starting(work, saga, handled, header, tokens.clone())
+                }
+                _ => None,
+            };
+            let _ = sender.send(written);
+            if let Some((driver, first)) = started {
+                driver.run(first).await;
+            }
+        });
+        match outcome.await.map_err(|_| JournalError::Lost)?? {
             Accepted::Known(AcceptOutcome::Exists { saga_id, request_digest }) => {
                 Ok(self.existing(&saga_id, &request_digest, submission).await)
             }
-            Accepted::Known(AcceptOutcome::Created { tokens }) => {
-                if let Some(work) = work {
-                    self.start(work, saga, handled, header, tokens);
-                }
+            Accepted::Known(AcceptOutcome::Created { .. }) | Accepted::Recovering => {
                 Ok(Ok(Submitted { detail, created: true }))
             }
         }
     }
 
-    /// Drives a new saga, unless it waits for its lock keys: then whoever releases them wakes it.
-    fn start(
+    /// The driver of a new saga and what it does first; none if the saga waits for its lock keys:
+    /// then whoever releases them wakes it.
+    fn starting(
         self: &Arc<Self>,
         work: Work,
         mut saga: Saga,
         mut handled: saga::Handled,
         header: Header,
         tokens: Option<Vec<saga::Token>>,
-    ) {
+    ) -> Option<(Driver, saga::Handled)> {
         self.send_hint(|| Hint {
             saga_id: saga.id().clone(),
             definition: saga.accepted().definition_name.clone(),
             fact_count: saga.fact_count(),
             status: saga.status(),
         });
+        handled.records.clear();
         if !saga.waits_for_lock() {
-            handled.records.clear();
-            driver::spawn(self, work, saga, handled, header);
-            return;
+            return driver::prepare(self, work, saga, header).map(|driver| (driver, handled));
         }
-        let Some(tokens) = tokens else {
-            return;
-        };
+        let tokens = tokens?;
+        handled.effects.retain(|effect| !matches!(effect, saga::Effect::Lock { .. }));
         // The grant set the row to be in memory; the facts that follow are not written yet.
         let header = Header { wake: Wake::InMemory, ..header };
-        let mut first = saga::Handled {
-            records: Vec::new(),
-            effects: handled
-                .effects
-                .into_iter()
-                .filter(|effect| !matches!(effect, saga::Effect::Lock { .. }))
-                .collect(),
-        };
         if let Ok(more) = saga.handle(self.clock.now(), saga::Input::Granted(tokens)) {
-            first.records = more.records;
-            first.effects.extend(more.effects);
+            handled.records = more.records;
+            handled.effects.extend(more.effects);
         }
-        driver::spawn(self, work, saga, first, header);
+        driver::prepare(self, work, saga, header).map(|driver| (driver, handled))
     }
 
     async fn existing(
