@@ -32,7 +32,7 @@ check: ## Format, lints, docs, layers, licences: everything but the tests
 	@scripts/setup check
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
-	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --quiet
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --quiet
 	cargo test --package amends-tests --test layers --quiet
 	@if cargo deny --version >/dev/null 2>&1; then \
 		cargo deny --log-level error check licenses bans sources; \

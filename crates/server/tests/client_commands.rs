@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "test code")]
 
 use std::convert::Infallible;
+use std::fmt::Write as _;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
@@ -72,11 +73,11 @@ async fn answer(State(asked): State<Asked>, request: Request) -> Response {
     let mut line = format!("{} {}", parts.method, parts.uri);
     for name in ["idempotency-key", "prefer", "amends-actor"] {
         if let Some(value) = parts.headers.get(name) {
-            line.push_str(&format!(" {name}={}", value.to_str().unwrap()));
+            write!(line, " {name}={}", value.to_str().unwrap()).unwrap();
         }
     }
     if !body.is_empty() {
-        line.push_str(&format!(" {}", String::from_utf8_lossy(&body)));
+        write!(line, " {}", String::from_utf8_lossy(&body)).unwrap();
     }
     asked.lock().unwrap().push(line);
     match (parts.method.as_str(), parts.uri.path()) {

@@ -79,7 +79,7 @@ async fn sagas(
         coordinator_urls: vec![url.clone()],
         participant_exe,
         data_dir,
-        page_url: Some(format!("{url}/")),
+        page_url: (!arguments.exit).then(|| format!("{url}/")),
         show: Show::Auto,
     };
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
