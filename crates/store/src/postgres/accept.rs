@@ -202,7 +202,7 @@ pub(super) struct Made {
     pub(super) holds: bool,
     keyed: i64,
     /// One an accept: whether its saga was made.
-    pub(super) made: Vec<bool>,
+    pub(super) is_new: Vec<bool>,
 }
 
 impl Made {
@@ -215,14 +215,14 @@ impl Made {
                 accepts.iter().map(|new| ids.contains(new.saga_id.as_str())).collect()
             }
         };
-        Ok(Self { holds: row::get(answer, 0)?, keyed: row::get(answer, 1)?, made })
+        Ok(Self { holds: row::get(answer, 0)?, keyed: row::get(answer, 1)?, is_new: made })
     }
 
     /// Whether a key was taken for a saga that another transaction made meanwhile.
     pub(super) fn has_lost_a_race(&self, accepts: &[NewSaga]) -> bool {
         let with_key = accepts
             .iter()
-            .zip(&self.made)
+            .zip(&self.is_new)
             .filter(|(new, made)| **made && new.idempotency_key.is_some())
             .count();
         self.keyed != i64::try_from(with_key).unwrap_or(i64::MAX)

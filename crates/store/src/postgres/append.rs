@@ -1,5 +1,6 @@
 //! Further facts of sagas, and their rows.
 
+use amends_core::StepId;
 use amends_ports::store::{Append, Header};
 
 use super::Time;
@@ -76,7 +77,7 @@ impl<'b> Headers<'b> {
         let wake_at = if header.ended_at.is_some() { None } else { Time::of_wake(header.wake) };
         self.statuses.push(header.status.as_str());
         self.paused.push(header.paused);
-        self.steps.push(header.step.as_ref().map(|step| step.as_str()));
+        self.steps.push(header.step.as_ref().map(StepId::as_str));
         self.reasons.push(header.reason.as_deref());
         self.updated_at.push(header.updated_at.into());
         self.ended_at.push(header.ended_at.map(Time::from));

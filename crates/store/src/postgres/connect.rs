@@ -174,12 +174,12 @@ async fn migrate(session: &mut Session<'_>) -> Result<(), OpenError> {
     timeout(MIGRATION_TIMEOUT, run)
         .await
         .map_err(|_| OpenError::Schema(format!("not done after {MIGRATION_TIMEOUT:?}").into()))?
-        .map_err(|error| match error {
-            MigrateError::VersionMissing(version) => OpenError::Schema(
-                format!("it is at {version}, made by a newer release; this one can't work with it")
-                    .into(),
-            ),
-            other => OpenError::Schema(other.into()),
+        .map_err(|error| {
+            if let MigrateError::VersionMissing(version) = error {
+                let what = format!("a newer release has brought it to {version}");
+                return OpenError::Schema(what.into());
+            }
+            OpenError::Schema(error.into())
         })
 }
 

@@ -62,7 +62,8 @@ impl PostgresStore {
         &self,
         new: &NewDefinition,
     ) -> Result<(StoredDefinition, bool), Error> {
-        let participants: Vec<&str> = new.participants.iter().map(|name| name.as_str()).collect();
+        let participants: Vec<&str> =
+            new.participants.iter().map(ParticipantName::as_str).collect();
         let put = || -> Query<'_> {
             sqlx::query(PUT)
                 .bind(&new.digest.0)

@@ -29,9 +29,10 @@ LIMIT $3";
 
 /// Answers items; the first answer stays.
 pub(super) const SETTLE: &str = "\
-UPDATE inbox i SET settled_at = now(), result = s.result
+UPDATE inbox i SET
+    settled_at = coalesce(i.settled_at, now()), result = coalesce(i.result, s.result)
 FROM unnest($1::text[], $2::text[]) AS s (inbox_id, result)
-WHERE i.inbox_id = s.inbox_id AND i.settled_at IS NULL";
+WHERE i.inbox_id = s.inbox_id";
 
 /// The answer to an item.
 pub(super) const RESULT: &str = "SELECT result FROM inbox WHERE inbox_id = $1";

@@ -53,11 +53,12 @@ WHERE s.saga_id = $3 AND s.wake_at IS NOT NULL
     )
 ORDER BY j.first_seq";
 
-/// Claims sagas for memory.
+/// Claims sagas for memory. `IS FALSE` hides the condition from the planner, as in the statements
+/// of lock keys.
 pub(super) const CLAIM: &str = fenced!(
     "
 UPDATE saga s SET wake_at = NULL
-WHERE s.saga_id = ANY($3::text[]) AND s.wake_at IS NOT NULL
+WHERE s.saga_id = ANY($3::text[]) AND (s.wake_at IS NULL) IS FALSE
     AND s.partition IN (SELECT h.partition FROM held h)
 RETURNING s.saga_id"
 );
@@ -67,7 +68,7 @@ RETURNING s.saga_id"
 pub(super) const UNCLAIM: &str = fenced!(
     "
 UPDATE saga s SET wake_at = coalesce(s.wake_at, now())
-WHERE s.saga_id = ANY($3::text[]) AND s.ended_at IS NULL
+WHERE s.saga_id = ANY($3::text[]) AND (s.ended_at IS NULL) IS TRUE
     AND s.partition IN (SELECT h.partition FROM held h)"
 );
 

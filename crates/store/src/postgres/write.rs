@@ -300,8 +300,8 @@ async fn outcomes(
     made: &Made,
 ) -> Result<Option<Vec<AcceptOutcome>>, Failure> {
     let created = |made: &bool| made.then_some(AcceptOutcome::Created { tokens: None });
-    let mut outcomes: Vec<Option<AcceptOutcome>> = made.made.iter().map(created).collect();
-    if let Some(refused) = Refused::new(&batch.accepts, &made.made) {
+    let mut outcomes: Vec<Option<AcceptOutcome>> = made.is_new.iter().map(created).collect();
+    if let Some(refused) = Refused::new(&batch.accepts, &made.is_new) {
         let rows = session.fetch(refused.query()).await?;
         if !refused.fill(&rows, &mut outcomes)? {
             return Ok(None);

@@ -1,0 +1,169 @@
+//! The SQL itself: it can be prepared, its plans stay off what has ended, and it keeps to what
+//! databases that speak PostgreSQL's protocol have in common.
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use amends_ports::Store as _;
+use amends_ports::store::CoordinatorId;
+use amends_store::postgres::{COLD, HOT, PostgresStore, hot_settings};
+use amends_testbed::Postgres;
+
+mod server;
+
+/// Tables that grow with what has ended, or with the keys that were ever used.
+const GROWING: [&str; 6] =
+    ["saga", "saga_journal", "idempotency", "inbox", "lock_fence", "lock_ticket"];
+
+/// 100,000 sagas that ended, with all that they leave behind, and 500 that live.
+const FILL: &str = "
+INSERT INTO saga (saga_id, partition, definition, definition_name, definition_version, status,
+    paused, labels, lock_keys, idempotency_key, request_digest, created_at, updated_at, ended_at,
+    wake_at)
+SELECT 'saga-' || n, n % 8, 'digest', 'transfer', 1,
+    CASE WHEN n > 100000 THEN 'running' WHEN n % 50 = 0 THEN 'compensated' ELSE 'completed' END,
+    false, '{\"tier\": \"gold\"}', ARRAY['sku:' || n], 'key-' || n, 'request',
+    now() - n * INTERVAL '1 second', now(), CASE WHEN n <= 100000 THEN now() END,
+    CASE WHEN n > 100250 THEN 'infinity'::timestamptz END
+FROM generate_series(1, 100500) n;
+INSERT INTO saga_journal (partition, saga_id, first_seq, record_count, records)
+SELECT n % 8, 'saga-' || n, chunk * 3, 3, '[]'
+FROM generate_series(1, 100500) n, generate_series(0, 3) chunk;
+INSERT INTO idempotency SELECT 'key-' || n, 'saga-' || n FROM generate_series(1, 100500) n;
+INSERT INTO inbox (inbox_id, partition, saga_id, message, posted_at, settled_at, result)
+SELECT 'item-' || n, n % 8, 'saga-' || n, '{}', now(), now(), '{}'
+FROM generate_series(1, 100000) n;
+INSERT INTO lock_fence SELECT 'sku:' || n, 1, 1 FROM generate_series(1, 100500) n;
+INSERT INTO lock_ticket SELECT 'sku:' || n, 1, 'saga-' || n, n % 8
+FROM generate_series(100001, 100500) n;
+ANALYZE;
+";
+
+/// `NULL, NULL, …`: as many as the statement has parameters.
+fn nulls(sql: &str) -> String {
+    let number = |text: &str| {
+        text.split(|c: char| !c.is_ascii_digit()).next().and_then(|n| n.parse::<usize>().ok())
+    };
+    let count = sql.split('$').skip(1).filter_map(number).max().unwrap_or(0);
+    if count == 0 { String::new() } else { format!("({})", vec!["NULL"; count].join(", ")) }
+}
+
+#[tokio::test]
+async fn every_statement_can_be_prepared() {
+    let server = server::shared(&[]).await;
+    let url = server::database(&server).await;
+    PostgresStore::connect(&url, server::options()).await.unwrap();
+    let mut script = String::new();
+    for (name, sql) in HOT.iter().chain(COLD) {
+        writeln!(script, "PREPARE {name}_ AS {sql};").unwrap();
+    }
+    server.psql(url.rsplit_once('/').unwrap().1, &script).await.unwrap();
+}
+
+/// With the settings that the store gives the connections of these statements: in a new database,
+/// since a plan is kept from then on, and in a full one.
+#[tokio::test]
+async fn no_statement_of_a_saga_or_batch_reads_a_whole_table() {
+    let server = server::shared(&[]).await;
+    let url = server::database(&server).await;
+    let store = PostgresStore::connect(&url, server::options()).await.unwrap();
+    store.acquire(&CoordinatorId("a".to_owned()), 8, Duration::from_mins(10)).await.unwrap();
+    let database = url.rsplit_once('/').unwrap().1;
+    let mut faults = wrong_plans(&server, database).await;
+    server.psql(database, FILL).await.unwrap();
+    faults.extend(wrong_plans(&server, database).await);
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+async fn wrong_plans(server: &Postgres, database: &str) -> Vec<String> {
+    let mut sets = String::new();
+    for (name, value) in hot_settings() {
+        writeln!(sets, "SET {name} = '{value}';").unwrap();
+    }
+    let mut wrong = Vec::new();
+    for (name, sql) in HOT {
+        let arguments = nulls(sql);
+        let script = format!("{sets} PREPARE q AS {sql}; EXPLAIN EXECUTE q {arguments};");
+        let plan = server.psql(database, &script).await.unwrap();
+        assert!(plan.contains("cost="), "{name} has no plan: {plan}");
+        let reads_all = |table: &&str| {
+            plan.contains(&format!("Seq Scan on {table} ")) || reads_a_whole_index(&plan, table)
+        };
+        wrong.extend(
+            GROWING
+                .into_iter()
+                .filter(reads_all)
+                .map(|table| format!("{name} on {table}:\n{plan}")),
+        );
+    }
+    wrong
+}
+
+/// Whether the plan scans an index of the table without a condition on it. With a limit and an
+/// order that is what is wanted: retention does it.
+fn reads_a_whole_index(plan: &str, table: &str) -> bool {
+    let lines: Vec<&str> = plan.lines().collect();
+    lines.windows(2).any(|pair| {
+        let scan = pair[0].contains("Index") && pair[0].contains(&format!(" on {table} "));
+        scan && !pair[1].contains("Index Cond") && !pair[0].contains("inbox_settled")
+    })
+}
+
+/// Words of features that distributed databases lack or that hold a whole database up.
+const FORBIDDEN: [&str; 17] = [
+    "PG_ADVISORY",
+    "PG_TRY_ADVISORY",
+    "LISTEN",
+    "NOTIFY",
+    "LOCK TABLE",
+    "NEXTVAL",
+    "SERIAL",
+    "BIGSERIAL",
+    "SEQUENCE",
+    "GENERATED",
+    "TRIGGER",
+    "PLPGSQL",
+    "DEFERRABLE",
+    "ON CONSTRAINT",
+    "TEMPORARY",
+    "SAVEPOINT",
+    "CTID",
+];
+
+fn forbidden_words(text: &str) -> Vec<&'static str> {
+    let upper: String = text
+        .lines()
+        .map(|line| line.split("--").next().unwrap_or_default())
+        .collect::<Vec<_>>()
+        .join(" ")
+        .to_uppercase()
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
+    let words = format!(" {upper} ");
+    let stands = |word: &&str| {
+        words.contains(&format!(" {word} ")) || (word.starts_with("PG_") && words.contains(*word))
+    };
+    FORBIDDEN.into_iter().chain(["XMIN", "XMAX"]).filter(stands).collect()
+}
+
+#[test]
+fn no_statement_and_no_migration_uses_what_is_not_portable() {
+    assert_eq!(forbidden_words("SELECT pg_advisory_lock(1)"), ["PG_ADVISORY"]);
+    assert_eq!(forbidden_words("ON CONFLICT\n  ON CONSTRAINT x -- LISTEN"), ["ON CONSTRAINT"]);
+    for (name, sql) in HOT.iter().chain(COLD) {
+        assert!(forbidden_words(sql).is_empty(), "{name}: {:?}", forbidden_words(sql));
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations/postgres");
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let sql = std::fs::read_to_string(&path).unwrap();
+        assert!(forbidden_words(&sql).is_empty(), "{}", path.display());
+        files += 1;
+    }
+    assert!(files >= 4, "the migrations were not found");
+}

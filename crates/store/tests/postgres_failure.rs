@@ -1,0 +1,358 @@
+//! What the store says, and what has happened, when PostgreSQL or the way to it fails.
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use amends_core::definition::Digest;
+use amends_core::saga::{Event, Record, Status};
+use amends_core::{DefinitionName, SagaId, Timestamp};
+use amends_ports::Store as _;
+use amends_ports::store::{
+    Append, Batch, CoordinatorId, Header, Lease, NewSaga, Partition, Wake, WriteError,
+};
+use amends_store::OpenError;
+use amends_store::postgres::{PostgresOptions, PostgresStore};
+use amends_testbed::{Postgres, PostgresOptions as ServerOptions};
+use tokio::time::timeout;
+
+use crate::proxy::{Action, Proxy};
+
+mod proxy;
+mod server;
+
+const LONG: Duration = Duration::from_mins(10);
+/// Enough for what is not held up to happen.
+const A_WHILE: Duration = Duration::from_millis(300);
+
+fn id(text: &str) -> SagaId {
+    SagaId::new(text).unwrap()
+}
+
+/// One fact that can be found in a message by its number.
+fn fact(number: u64) -> String {
+    let record = Record { at: Timestamp(0), event: Event::Recovered { epoch: number } };
+    serde_json::to_string(&[record]).unwrap()
+}
+
+fn new_saga(text: &str, number: u64, wake: Wake) -> NewSaga {
+    NewSaga {
+        saga_id: id(text),
+        partition: Partition(0),
+        definition: Digest("d".to_owned()),
+        definition_name: DefinitionName::new("transfer").unwrap(),
+        definition_version: Some(1),
+        labels: BTreeMap::new(),
+        lock_keys: Vec::new(),
+        grant: true,
+        idempotency_key: None,
+        request_digest: "r".to_owned(),
+        created_at: Timestamp(0),
+        header: Header {
+            status: Status::Running,
+            paused: false,
+            step: None,
+            reason: None,
+            updated_at: Timestamp(0),
+            ended_at: None,
+            wake,
+        },
+        records: fact(number),
+        record_count: 1,
+    }
+}
+
+/// One that needs a transaction of several statements.
+fn keyed_saga(text: &str, number: u64) -> NewSaga {
+    let key = Some(format!("key of {text}"));
+    NewSaga { idempotency_key: key, ..new_saga(text, number, Wake::InMemory) }
+}
+
+/// A store behind a proxy, and the same one without, which owns all partitions.
+struct World {
+    proxy: Proxy,
+    store: PostgresStore,
+    direct: PostgresStore,
+    me: CoordinatorId,
+    leases: Vec<Lease>,
+    _server: Arc<Postgres>,
+}
+
+impl World {
+    async fn new(options: PostgresOptions) -> Self {
+        let server = server::shared(&[]).await;
+        let url = server::database(&server).await;
+        let proxy = Proxy::start(server.port()).await;
+        let direct = PostgresStore::connect(&url, options.clone()).await.unwrap();
+        let store = PostgresStore::connect(&proxy.url(&url), options).await.unwrap();
+        let me = CoordinatorId("a".to_owned());
+        let leases = direct.acquire(&me, 8, LONG).await.unwrap();
+        Self { proxy, store, direct, me, leases, _server: server }
+    }
+
+    async fn accept(&self, new: NewSaga) -> Result<(), WriteError> {
+        let batch = Batch { leases: self.leases.clone(), accepts: vec![new], ..Batch::default() };
+        self.store.write(&batch).await.map(|_| ())
+    }
+
+    fn appending(&self, text: &str, from: u64, number: u64) -> Batch {
+        let append = Append {
+            saga_id: id(text),
+            partition: Partition(0),
+            from,
+            records: fact(number),
+            record_count: 1,
+            header: None,
+            release: false,
+        };
+        Batch { leases: self.leases.clone(), appends: vec![append], ..Batch::default() }
+    }
+
+    async fn append(&self, text: &str, from: u64, number: u64) -> Result<(), WriteError> {
+        self.store.write(&self.appending(text, from, number)).await.map(|_| ())
+    }
+
+    /// How many facts the saga has, once nothing can be on its way any more.
+    async fn facts(&self, text: &str) -> usize {
+        self.direct.raise_epochs(&self.me, &self.leases, LONG).await.unwrap();
+        let saga = self.direct.saga(&id(text)).await.unwrap();
+        saga.map_or(0, |(_, stored)| stored.records.len())
+    }
+}
+
+fn assert_unknown(result: &Result<(), WriteError>) {
+    assert!(matches!(result, Err(WriteError::OutcomeUnknown(_))), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_commit_that_never_arrived_is_unknown() {
+    let world = World::new(server::options()).await;
+    world.proxy.set("COMMIT\0", Action::CutBefore).await;
+    assert_unknown(&world.accept(keyed_saga("s", 1)).await);
+    assert_eq!(world.facts("s").await, 0);
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_is_lost_is_unknown() {
+    let world = World::new(server::options()).await;
+    world.proxy.set("COMMIT\0", Action::CutAnswer).await;
+    assert_unknown(&world.accept(keyed_saga("s", 1)).await);
+    assert_eq!(world.facts("s").await, 1);
+}
+
+#[tokio::test]
+async fn a_statement_that_commits_itself_is_unknown_when_the_connection_breaks() {
+    for (action, written) in [(Action::CutBefore, 0), (Action::CutAnswer, 1)] {
+        let world = World::new(server::options()).await;
+        world.accept(new_saga("s", 1, Wake::InMemory)).await.unwrap();
+        world.proxy.set("987654", action).await;
+        assert_unknown(&world.append("s", 1, 987_654).await);
+        assert_eq!(world.facts("s").await, 1 + written, "{action:?}");
+
+        let world = World::new(server::options()).await;
+        world.proxy.set("987654", action).await;
+        assert_unknown(&world.accept(new_saga("t", 987_654, Wake::InMemory)).await);
+        assert_eq!(world.facts("t").await, written, "{action:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_breaks_before_the_commit_was_not_written() {
+    for (needle, action) in [
+        ("BEGIN\0", Action::CutBefore),
+        ("BEGIN\0", Action::CutAnswer),
+        ("987654", Action::CutBefore),
+        ("987654", Action::CutAnswer),
+    ] {
+        let world = World::new(server::options()).await;
+        world.proxy.set(needle, action).await;
+        let result = world.accept(keyed_saga("s", 987_654)).await;
+        assert!(matches!(result, Err(WriteError::Unavailable(_))), "{needle} {action:?}");
+        assert_eq!(world.proxy.count(), 1);
+        assert_eq!(world.facts("s").await, 0, "{needle} {action:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_broken_connection_is_replaced() {
+    let world = World::new(server::options()).await;
+    world.accept(keyed_saga("s", 1)).await.unwrap();
+    world.proxy.set("987654", Action::CutBefore).await;
+    assert_unknown(&world.append("s", 1, 987_654).await);
+    world.append("s", 1, 2).await.unwrap();
+    assert_eq!(world.facts("s").await, 2);
+}
+
+#[tokio::test]
+async fn raising_epochs_waits_for_a_commit_on_its_way() {
+    let world = World::new(server::options()).await;
+    world.proxy.set("COMMIT\0", Action::Hold).await;
+    let mut write = pin!(world.accept(keyed_saga("s", 1)));
+    let mut raise = pin!(world.direct.raise_epochs(&world.me, &world.leases, LONG));
+    tokio::select! {
+        _ = &mut write => unreachable!("its commit is held"),
+        () = world.proxy.sprung() => {}
+    }
+    assert!(timeout(A_WHILE, &mut raise).await.is_err(), "a write under the old epoch was open");
+
+    world.proxy.let_go();
+    let (written, raised) = tokio::join!(write, raise);
+    written.unwrap();
+    let raised = raised.unwrap();
+    assert_eq!(raised.len(), world.leases.len());
+    assert!(world.direct.saga(&id("s")).await.unwrap().is_some());
+    let stale = world.append("s", 1, 2).await;
+    assert!(matches!(&stale, Err(WriteError::Fenced(all)) if all.len() == 8), "{stale:?}");
+}
+
+#[tokio::test]
+async fn a_taker_waits_for_a_commit_of_an_expired_owner() {
+    let world = World::new(server::options()).await;
+    let short = Duration::from_millis(1);
+    let leases = world.direct.raise_epochs(&world.me, &world.leases, short).await.unwrap();
+    let world = World { leases, ..world };
+    world.proxy.set("COMMIT\0", Action::Hold).await;
+    let mut write = pin!(world.accept(keyed_saga("s", 1)));
+    let other = CoordinatorId("b".to_owned());
+    let mut take = pin!(world.direct.acquire(&other, 8, LONG));
+    tokio::select! {
+        _ = &mut write => unreachable!("its commit is held"),
+        () = world.proxy.sprung() => {}
+    }
+    assert!(timeout(A_WHILE, &mut take).await.is_err(), "a write under the old epoch was open");
+    world.proxy.let_go();
+    let (written, taken) = tokio::join!(write, take);
+    written.unwrap();
+    assert_eq!(taken.unwrap().len(), 8);
+}
+
+#[tokio::test]
+async fn heartbeats_do_not_wait_for_writes() {
+    let options = PostgresOptions { connections_max: 1, ..server::options() };
+    let world = World::new(options).await;
+    world.proxy.set("COMMIT\0", Action::Hold).await;
+    let mut write = pin!(world.accept(keyed_saga("s", 1)));
+    tokio::select! {
+        _ = &mut write => unreachable!("its commit is held"),
+        () = world.proxy.sprung() => {}
+    }
+    let (members, leases) = world.store.heartbeat(&world.me, "", false, LONG).await.unwrap();
+    assert_eq!((members.len(), leases.len()), (1, 8));
+    world.proxy.let_go();
+    write.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_is_lost_is_made_again() {
+    for action in [Action::CutBefore, Action::CutAnswer] {
+        let world = World::new(server::options()).await;
+        world.accept(new_saga("needle", 1, Wake::At(Timestamp(1)))).await.unwrap();
+        world.proxy.set("needle", action).await;
+        assert!(world.store.claim_due(&world.leases, 10).await.is_err());
+        assert_eq!(world.proxy.count(), 1, "the claim names the saga");
+        let claimed = world.store.claim_due(&world.leases, 10).await.unwrap();
+        assert_eq!(claimed.len(), 1, "{action:?}");
+        assert!(world.store.claim_due(&world.leases, 10).await.unwrap().is_empty());
+    }
+}
+
+/// Whatever the moment, a write that its caller gives up happens whole or not at all, and the
+/// connection that it had never carries its transaction into another write.
+#[tokio::test]
+async fn a_write_that_is_given_up_leaves_nothing_half_done() {
+    let options = PostgresOptions { connections_max: 1, ..server::options() };
+    let world = World::new(options).await;
+    world.accept(keyed_saga("first", 1)).await.unwrap();
+    let mut finished = 0;
+    for step in 0..60_u32 {
+        let name = format!("s{step}");
+        let write = world.accept(keyed_saga(&name, 1));
+        finished += u32::from(timeout(Duration::from_micros(100) * step, write).await.is_ok());
+        world.accept(keyed_saga(&format!("after-{step}"), 1)).await.unwrap();
+        // Waits for the first one, if that is still on its way.
+        world.accept(keyed_saga(&name, 1)).await.unwrap();
+        let (_, saga) = world.direct.saga(&id(&name)).await.unwrap().unwrap();
+        assert_eq!(saga.records.len(), 1, "step {step}");
+    }
+    assert!(finished < 60, "no write was given up");
+}
+
+#[tokio::test]
+async fn many_coordinators_may_start_at_once_on_an_empty_database() {
+    let server = server::shared(&[]).await;
+    let url = server::database(&server).await;
+    let start = |partitions| {
+        let options = PostgresOptions { partitions, ..server::options() };
+        PostgresStore::connect(&url, options)
+    };
+    let (a, b, c, d) = tokio::join!(start(4), start(8), start(16), start(32));
+    let (a, b) = (a.unwrap(), b.unwrap());
+    let partitions = a.partitions().await.unwrap();
+    for other in [b, c.unwrap(), d.unwrap()] {
+        assert_eq!(other.partitions().await.unwrap(), partitions);
+        assert_eq!(other.secret().await.unwrap(), a.secret().await.unwrap());
+    }
+    let me = CoordinatorId("a".to_owned());
+    assert_eq!(a.acquire(&me, 100, LONG).await.unwrap().len(), usize::from(partitions));
+}
+
+#[tokio::test]
+async fn a_server_that_may_lose_commits_is_refused() {
+    let server = server::shared(&[]).await;
+    let url = server::database(&server).await;
+    let refused = PostgresStore::connect(&url, PostgresOptions::default()).await;
+    assert!(matches!(refused, Err(OpenError::NotDurable { setting: "fsync", .. })), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_schema_of_a_newer_release_is_refused() {
+    let server = server::shared(&[]).await;
+    let url = server::database(&server).await;
+    let store = PostgresStore::connect(&url, server::options()).await.unwrap();
+    store.ready().await.unwrap();
+    let database = url.rsplit_once('/').unwrap().1;
+    let newer = "INSERT INTO _sqlx_migrations \
+        (version, description, success, checksum, execution_time) VALUES (9999, '', true, '', 0)";
+    server.psql(database, newer).await.unwrap();
+    let refused = PostgresStore::connect(&url, server::options()).await;
+    assert!(matches!(refused, Err(OpenError::Schema(_))), "{refused:?}");
+    assert!(store.ready().await.is_err());
+}
+
+#[tokio::test]
+async fn an_unreachable_server_is_an_error_and_not_a_wait() {
+    let port = amends_testbed::free_port().unwrap();
+    let url = format!("postgres://postgres@127.0.0.1:{port}/amends");
+    let refused = PostgresStore::connect(&url, server::options()).await;
+    assert!(matches!(refused, Err(OpenError::Unavailable(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn the_next_host_is_used_when_the_first_is_away() {
+    let server = server::shared(&[]).await;
+    let url = server::database(&server).await;
+    let away = amends_testbed::free_port().unwrap();
+    let url = url.replace("@", &format!("@127.0.0.1:{away},"));
+    PostgresStore::connect(&url, server::options()).await.unwrap().ready().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_accepted_survives_a_crash_of_the_server() {
+    let durable = ServerOptions { durable: true, ..ServerOptions::default() };
+    let mut server = Postgres::start_with(durable).await.unwrap();
+    let store = PostgresStore::connect(&server.url(), PostgresOptions::default()).await.unwrap();
+    let me = CoordinatorId("a".to_owned());
+    let leases = store.acquire(&me, 64, LONG).await.unwrap();
+    let accepts = vec![keyed_saga("s", 1), new_saga("t", 1, Wake::InMemory)];
+    store.write(&Batch { leases, accepts, ..Batch::default() }).await.unwrap();
+    server.restart_immediate().await.unwrap();
+    // The connections that were open are found broken first.
+    let mut found = store.saga(&id("s")).await;
+    if found.is_err() {
+        found = store.saga(&id("s")).await;
+    }
+    assert!(found.unwrap().is_some());
+    assert!(store.saga(&id("t")).await.unwrap().is_some());
+}
