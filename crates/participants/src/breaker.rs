@@ -21,17 +21,28 @@ pub enum BreakerState {
     Open,
 }
 
+/// First rest of an endpoint; each trial that comes to nothing doubles it, up to the setting's
+/// `open_for`. Short, since most outages are restarts, and what waits here is somebody's saga.
+const REST: Duration = Duration::from_millis(250);
+
 #[derive(Debug)]
 pub(crate) struct Breaker {
     setting: Option<Setting>,
     failures: AtomicU32,
-    /// When it may be asked again; meaningful while `failures` is above 0.
-    rests_until: Mutex<Duration>,
+    rest: Mutex<Rest>,
+}
+
+/// A time without calls; meaningful while there are failures.
+#[derive(Debug)]
+struct Rest {
+    until: Duration,
+    period: Duration,
 }
 
 impl Breaker {
     pub(crate) fn new(setting: Option<Setting>) -> Self {
-        Self { setting, failures: AtomicU32::new(0), rests_until: Mutex::new(Duration::ZERO) }
+        let rest = Rest { until: Duration::ZERO, period: REST };
+        Self { setting, failures: AtomicU32::new(0), rest: Mutex::new(rest) }
     }
 
     /// The state, without changing it.
@@ -39,47 +50,53 @@ impl Breaker {
         let failures = self.failures.load(Ordering::Relaxed);
         if failures == 0 {
             BreakerState::Closed
-        } else if self.setting.is_some_and(|own| failures >= own.failures) {
+        } else if self.is_open(failures) {
             BreakerState::Open
-        } else if now < *self.rests_until.lock() {
+        } else if now < self.rest.lock().until {
             BreakerState::Avoided
         } else {
             BreakerState::Closed
         }
     }
 
+    fn is_open(&self, failures: u32) -> bool {
+        self.setting.is_some_and(|own| failures >= own.failures)
+    }
+
     /// Whether a call may go although the state is open; if so, no other may for a while.
     pub(crate) fn admits_trial(&self, now: Duration) -> bool {
-        let mut rests_until = self.rests_until.lock();
-        if now < *rests_until {
+        let mut rest = self.rest.lock();
+        if now < rest.until {
             return false;
         }
-        *rests_until = now.saturating_add(self.rest());
+        let most = self.setting.map_or(Setting::DEFAULT.open_for, |own| own.open_for);
+        rest.period = (rest.period * 2).min(most);
+        rest.until = now.saturating_add(rest.period);
         true
     }
 
     /// Time until a call may try again.
     pub(crate) fn rests_for(&self, now: Duration) -> Duration {
-        self.rests_until.lock().saturating_sub(now)
+        self.rest.lock().until.saturating_sub(now)
     }
 
     /// A connection was made, or used.
     pub(crate) fn succeeded(&self) {
         if self.failures.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
+            self.rest.lock().period = REST;
         }
     }
 
-    /// No connection could be made.
+    /// No connection could be made. While it is open already that says nothing new: the rest
+    /// began when it opened, or when the trial left.
     pub(crate) fn failed(&self, now: Duration) {
-        let mut rests_until = self.rests_until.lock();
+        let mut rest = self.rest.lock();
         let before = self.failures.load(Ordering::Relaxed);
         self.failures.store(before.saturating_add(1), Ordering::Relaxed);
-        *rests_until = now.saturating_add(self.rest());
-    }
-
-    fn rest(&self) -> Duration {
-        self.setting.map_or(Setting::DEFAULT.open_for, |own| own.open_for)
+        if !self.is_open(before) {
+            rest.until = now.saturating_add(rest.period);
+        }
     }
 }
 
@@ -87,32 +104,36 @@ impl Breaker {
 mod tests {
     use super::*;
 
-    const S: Duration = Duration::from_secs(1);
+    const MS: Duration = Duration::from_millis(1);
 
     #[test]
     fn opens_after_the_failures_lets_one_try_and_closes_on_success() {
-        let breaker = Breaker::new(Some(Setting { failures: 2, open_for: 5 * S }));
-        assert_eq!(breaker.state(S), BreakerState::Closed);
-        breaker.failed(S);
-        assert_eq!(breaker.state(S), BreakerState::Avoided);
-        assert_eq!(breaker.state(6 * S), BreakerState::Closed, "one failure is forgiven");
-        breaker.failed(6 * S);
-        assert_eq!(breaker.state(100 * S), BreakerState::Open);
-        assert!(!breaker.admits_trial(10 * S));
-        assert_eq!(breaker.rests_for(10 * S), S);
-        assert!(breaker.admits_trial(11 * S));
-        assert!(!breaker.admits_trial(11 * S), "one at a time");
-        assert!(breaker.admits_trial(16 * S), "a trial that was dropped is not waited for");
+        let breaker = Breaker::new(Some(Setting { failures: 2, open_for: 800 * MS }));
+        assert_eq!(breaker.state(MS), BreakerState::Closed);
+        breaker.failed(MS);
+        assert_eq!(breaker.state(MS), BreakerState::Avoided);
+        assert_eq!(breaker.state(251 * MS), BreakerState::Closed, "one failure is forgiven");
+        breaker.failed(1000 * MS);
+        assert_eq!(breaker.state(9000 * MS), BreakerState::Open);
+        breaker.failed(1100 * MS);
+        assert_eq!(breaker.rests_for(1150 * MS), 100 * MS, "a late failure extends nothing");
+        assert!(!breaker.admits_trial(1249 * MS));
+        assert!(breaker.admits_trial(1250 * MS));
+        assert!(!breaker.admits_trial(1250 * MS), "one at a time");
+        breaker.failed(1260 * MS);
+        assert!(breaker.admits_trial(1750 * MS), "twice as long as before");
+        assert_eq!(breaker.rests_for(1750 * MS), 800 * MS, "up to the setting");
         breaker.succeeded();
-        assert_eq!(breaker.state(16 * S), BreakerState::Closed);
+        assert_eq!(breaker.state(1760 * MS), BreakerState::Closed);
+        assert_eq!(breaker.rest.lock().period, REST);
     }
 
     #[test]
     fn never_opens_when_it_is_off() {
         let breaker = Breaker::new(None);
         for _ in 0..1000 {
-            breaker.failed(S);
+            breaker.failed(MS);
         }
-        assert_eq!(breaker.state(S), BreakerState::Avoided);
+        assert_eq!(breaker.state(MS), BreakerState::Avoided);
     }
 }

@@ -84,13 +84,13 @@ pub enum Auth {
 pub struct Breaker {
     /// Connections in a row that failed; at least 1.
     pub failures: u32,
-    /// Time until one call may try it again.
+    /// Longest time until one call may try it again; shorter after a short outage.
     pub open_for: Duration,
 }
 
 impl Breaker {
-    /// 20 failed connections in a row, then 5 s of rest: far above what a lost packet does, and
-    /// short enough not to matter after a restart of the participant.
+    /// 20 failed connections in a row, then at most 5 s of rest: far above what a lost packet
+    /// does, and little to wait when the participant is back after an outage.
     pub const DEFAULT: Self = Self { failures: 20, open_for: Duration::from_secs(5) };
 }
 

@@ -84,7 +84,7 @@ async fn the_breaker_opens_lets_one_try_and_closes() {
     assert_eq!(state(), BreakerState::Open);
     let answer = participants.call(call()).await;
     assert_eq!(gist(&answer), unsent(AttemptFailure::BreakerOpen));
-    assert_eq!(answer.retry_after, Some(Duration::from_mins(1)));
+    assert_eq!(answer.retry_after, Some(Duration::from_millis(250)), "a short rest at first");
 
     clock.advance(Duration::from_mins(1));
     assert_eq!(gist(&participants.call(call()).await), unsent(AttemptFailure::Connect));
