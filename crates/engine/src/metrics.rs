@@ -47,6 +47,16 @@ struct Reason {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    status: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    route: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Request {
     route: String,
     method: String,
@@ -60,7 +70,7 @@ pub struct Metrics {
     submitted: Counter,
     rejected: Family<Reason, Counter>,
     finished: Family<Finished, Counter>,
-    saga_seconds: Family<Reason, Histogram>,
+    saga_seconds: Family<Ended, Histogram>,
     attempts: Family<Attempt, Counter>,
     call_seconds: Family<Target, Histogram>,
     suspended: Counter,
@@ -74,7 +84,7 @@ pub struct Metrics {
     rows: Counter,
     bytes: Counter,
     requests: Family<Request, Counter>,
-    request_seconds: Family<Reason, Histogram>,
+    request_seconds: Family<Route, Histogram>,
 }
 
 impl fmt::Debug for Metrics {
@@ -142,13 +152,11 @@ impl Metrics {
         r.register_with_unit("store_facts", "Facts written", Unit::Bytes, self.bytes.clone());
         r.register("store_batch_sagas", "Sagas a batch", self.batch_sagas.clone());
         r.register("http_server_requests", "Requests answered", self.requests.clone());
-        let timed = [
-            ("saga_duration", "Acceptance to end, by status", &self.saga_seconds),
-            ("http_server_request_duration", "Requests, by route", &self.request_seconds),
-        ];
-        for (name, help, family) in timed {
-            r.register_with_unit(name, help, Unit::Seconds, family.clone());
-        }
+        let (sagas, requests) = (self.saga_seconds.clone(), self.request_seconds.clone());
+        let help = "Acceptance to end, by status";
+        r.register_with_unit("saga_duration", help, Unit::Seconds, sagas);
+        let help = "Requests, by route";
+        r.register_with_unit("http_server_request_duration", help, Unit::Seconds, requests);
         let (calls, commits) = (self.call_seconds.clone(), self.commit_seconds.clone());
         r.register_with_unit("step_duration", "Attempts of calls", Unit::Seconds, calls);
         r.register_with_unit("store_commit_duration", "Batches", Unit::Seconds, commits);
@@ -166,7 +174,7 @@ impl Metrics {
     pub fn http(&self, route: &'static str, method: &str, status: u16, seconds: f64) {
         let labels = Request { route: route.to_owned(), method: self.bounded(method), status };
         self.requests.get_or_create(&labels).inc();
-        self.request_seconds.get_or_create(&Reason { reason: route }).observe(seconds);
+        self.request_seconds.get_or_create(&Route { route }).observe(seconds);
     }
 
     pub(crate) fn accepted(&self) {
@@ -180,7 +188,7 @@ impl Metrics {
     pub(crate) fn ended(&self, definition: &str, status: Status, seconds: f64) {
         let (definition, status) = (self.bounded(definition), status.as_str());
         self.finished.get_or_create(&Finished { definition, status }).inc();
-        self.saga_seconds.get_or_create(&Reason { reason: status }).observe(seconds);
+        self.saga_seconds.get_or_create(&Ended { status }).observe(seconds);
     }
 
     pub(crate) fn suspended(&self) {

@@ -132,7 +132,8 @@ fn spec(arguments: &AddArguments) -> Result<Value, Failure> {
         spec["max_concurrency"] = json!(max);
     }
     if let Some(variable) = &arguments.bearer_env {
-        spec["auth"] = json!({ "bearer": { "env": variable } });
+        let token = json!({ "env": variable });
+        spec["auth"] = json!({ "type": "bearer", "token": token });
     }
     for (name, value) in &arguments.labels {
         spec["labels"][name] = json!(value);
