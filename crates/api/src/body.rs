@@ -14,6 +14,9 @@ use serde_json::value::RawValue;
 
 use crate::Problem;
 
+/// Says what is wrong with a name and its text.
+type CheckText = fn(&str, &str) -> Result<(), (FaultCode, String)>;
+
 /// An object whose fields are taken out one by one.
 pub(crate) struct Fields<'a> {
     members: Vec<(Cow<'a, str>, &'a RawValue)>,
@@ -51,13 +54,11 @@ impl<'a> Fields<'a> {
     /// A field that is a text.
     pub(crate) fn text(&mut self, name: &'static str) -> Option<Cow<'a, str>> {
         let raw = self.raw(name)?;
-        match serde_json::from_str::<Text<'a>>(raw.get()) {
-            Ok(text) => Some(text.0),
-            Err(_) => {
-                self.fault(name, FaultCode::WrongType, "must be a text");
-                None
-            }
+        let text = serde_json::from_str::<Text<'a>>(raw.get()).ok();
+        if text.is_none() {
+            self.fault(name, FaultCode::WrongType, "must be a text");
         }
+        text.map(|text| text.0)
     }
 
     /// A field that is a text of at most `max` characters without control characters.
@@ -133,7 +134,7 @@ impl<'a> Fields<'a> {
         &mut self,
         name: &'static str,
         members_max: usize,
-        check: fn(&str, &str) -> Result<(), (FaultCode, String)>,
+        check: CheckText,
     ) -> BTreeMap<String, String> {
         let mut texts = BTreeMap::new();
         let Some(raw) = self.raw(name) else { return texts };

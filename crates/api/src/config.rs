@@ -47,7 +47,7 @@ impl Default for ApiConfig {
             body_bytes_max: 1024 * 1024,
             body_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
-            wait_max: Duration::from_secs(60),
+            wait_max: Duration::from_mins(1),
             requests_max: 4096,
             sse_clients_max: 256,
             sse_heartbeat: Duration::from_secs(15),

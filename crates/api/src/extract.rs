@@ -341,9 +341,10 @@ impl Parameters {
         let unknown = self.pairs.iter().find(|(name, _)| !self.known.iter().any(|own| own == name));
         let Some((name, _)) = unknown else { return Ok(()) };
         let shown: String = name.chars().take(64).collect();
-        let known = match self.known.is_empty() {
-            true => "this route takes none".to_owned(),
-            false => format!("known are {}", self.known.join(", ")),
+        let known = if self.known.is_empty() {
+            "this route takes none".to_owned()
+        } else {
+            format!("known are {}", self.known.join(", "))
         };
         Err(Problem::new(
             ErrorCode::BadParameter,

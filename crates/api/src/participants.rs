@@ -168,13 +168,11 @@ async fn show_participant(
     parameters: Parameters,
 ) -> Result<Response> {
     parameters.finish()?;
-    match state.engine.participant(&name).await? {
-        Some(stored) => Ok(show(&stored)),
-        None => {
-            let detail = format!("participant {name} is not registered");
-            Err(Problem::new(ErrorCode::ParticipantNotFound, detail))
-        }
-    }
+    let stored = state.engine.participant(&name).await?.ok_or_else(|| {
+        let detail = format!("participant {name} is not registered");
+        Problem::new(ErrorCode::ParticipantNotFound, detail)
+    })?;
+    Ok(show(&stored))
 }
 
 /// Delete a participant.

@@ -107,17 +107,11 @@ impl Problem {
     fn log(&self) {
         let (code, status) = (self.0.code.as_str(), self.0.code.status().as_u16());
         let source = self.0.source.as_deref().map(chain).unwrap_or_default();
-        match self.0.code {
-            ErrorCode::Draining | ErrorCode::Overloaded => {
-                tracing::debug!(code, status, "request refused: {}", self.0.detail);
-            }
-            ErrorCode::Internal => {
-                tracing::error!(code, status, source, "request failed: {}", self.0.detail);
-            }
-            _ if self.0.code.status().is_server_error() => {
-                tracing::warn!(code, status, source, "request failed: {}", self.0.detail);
-            }
-            _ => {}
+        let is_expected = matches!(self.0.code, ErrorCode::Draining | ErrorCode::Overloaded);
+        if self.0.code == ErrorCode::Internal {
+            tracing::error!(code, status, source, "request failed: {}", self.0.detail);
+        } else if self.0.code.status().is_server_error() && !is_expected {
+            tracing::warn!(code, status, source, "request failed: {}", self.0.detail);
         }
     }
 }

@@ -157,9 +157,8 @@ impl CallView {
             CallState::Failed => (CallWord::WaitingRetry, None),
             CallState::Waiting { until } => (CallWord::WaitingRetry, Some(*until)),
             CallState::Succeeded => (CallWord::Succeeded, None),
-            CallState::Refused => (CallWord::Refused, None),
             CallState::GivenUp if call.maybe_effect => (CallWord::Unknown, None),
-            CallState::GivenUp => (CallWord::Refused, None),
+            CallState::Refused | CallState::GivenUp => (CallWord::Refused, None),
             CallState::Stuck { until } => (CallWord::Stuck, *until),
         };
         Some(Self {

@@ -66,10 +66,10 @@ pub struct ParticipantView {
 
 /// A participant as it may be shown.
 pub fn participant_view(stored: &StoredParticipant) -> Map<String, Value> {
-    let mut map = match stored.spec.redacted() {
-        Value::Object(map) => map,
-        other => Map::from_iter([("spec".to_owned(), other)]),
-    };
+    let mut map = Map::new();
+    if let Value::Object(spec) = stored.spec.redacted() {
+        map = spec;
+    }
     map.insert("revision".to_owned(), stored.revision.into());
     map.insert("created_at".to_owned(), stored.created_at.to_string().into());
     map.insert("updated_at".to_owned(), stored.updated_at.to_string().into());
