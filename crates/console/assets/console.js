@@ -28,16 +28,20 @@
     const selection = getSelection();
     return selection && !selection.isCollapsed && part.contains(selection.anchorNode);
   };
+  let isPressed = false;
+  addEventListener("pointerdown", () => { isPressed = true; });
+  for (const end of ["pointerup", "pointercancel"]) addEventListener(end, () => { setTimeout(() => { isPressed = false; }, 50); });
   const sameRows = (old, fresh) => {
     const ids = (part) => [...part.querySelectorAll("[data-id]")].map((row) => row.dataset.id).join(" ");
     return ids(old) === ids(fresh);
   };
 
   const takeOver = (old, fresh) => {
-    if (old.dataset.source === fresh.outerHTML) return;
-    const source = fresh.outerHTML;
+    // Relative times change by themselves.
+    const source = fresh.outerHTML.replace(/(<time[^>]*>)[^<]*/g, "$1");
+    if (old.dataset.source === source) return;
     // Nothing is pulled away from under a hand: rows wait until the pointer has left.
-    if (hasSelection(old)) return;
+    if (hasSelection(old) || (isPressed && old.matches(":hover"))) return;
     if ("calm" in old.dataset && old.matches(":hover, :focus-within") && !sameRows(old, fresh)) return;
     const kept = fields(old).filter((field) => field.id && (isTyped(field) || field === document.activeElement));
     const lost = kept.filter((field) => isTyped(field) && !fresh.querySelector(`#${CSS.escape(field.id)}`));

@@ -23,7 +23,7 @@ pub(crate) struct CommandForm {
     pub(crate) label: &'static str,
     /// What it does.
     pub(crate) meaning: &'static str,
-    /// Whether it cannot be taken back.
+    /// Whether it ends what the saga was for.
     pub(crate) is_grave: bool,
     pub(crate) needs_reason: bool,
     pub(crate) takes_output: bool,
@@ -84,7 +84,7 @@ impl CommandForm {
             step,
             label,
             meaning,
-            is_grave: !is_easy,
+            is_grave: matches!(command, Command::Cancel | Command::Abandon),
             needs_reason: !is_easy,
             takes_output: matches!(command, Command::ResolveSucceeded { .. }),
         }
@@ -93,9 +93,7 @@ impl CommandForm {
 
 const fn words(command: &Command) -> (&'static str, &'static str) {
     match command {
-        Command::Pause => {
-            ("Pause", "Nothing new starts. Calls that are in flight are heard out.")
-        }
+        Command::Pause => ("Pause", "Nothing new starts. Calls that are in flight are heard out."),
         Command::Resume => ("Resume", "What was held back starts."),
         Command::Cancel => (
             "Cancel",
@@ -154,8 +152,7 @@ pub(crate) fn read(pairs: &[(String, String)]) -> Result<Asked, String> {
         ));
     }
     let step = || {
-        StepId::new(field("step"))
-            .map_err(|error| format!("The step {:?} {error}.", field("step")))
+        StepId::new(field("step")).map_err(|error| format!("The step {:?} {error}.", field("step")))
     };
     let command = match field("command") {
         "pause" => Command::Pause,
@@ -229,7 +226,8 @@ mod tests {
         assert!(form(&[("command", "cancel")]).unwrap_err().contains("needs a reason"));
         let skip = form(&[("command", "skip"), ("step", "a b"), ("reason", "x")]);
         assert!(skip.unwrap_err().contains("step"));
-        let output = [("command", "resolve-succeeded"), ("step", "a"), ("output", "{"), ("reason", "x")];
+        let output =
+            [("command", "resolve-succeeded"), ("step", "a"), ("output", "{"), ("reason", "x")];
         assert!(form(&output).unwrap_err().contains("JSON"));
     }
 }

@@ -173,11 +173,18 @@ impl Conditions {
         let filter = &self.filter;
         let words: Vec<&str> = statuses.iter().map(|status| status.as_str()).collect();
         let mut pairs = vec![("status", words.join(","))];
-        pairs.push(("definition", filter.definition.as_ref().map_or_else(String::new, ToString::to_string)));
-        pairs.extend(filter.labels.iter().map(|(name, value)| ("label", format!("{name}:{value}"))));
+        pairs.push((
+            "definition",
+            filter.definition.as_ref().map_or_else(String::new, ToString::to_string),
+        ));
+        pairs
+            .extend(filter.labels.iter().map(|(name, value)| ("label", format!("{name}:{value}"))));
         pairs.push(("key", filter.lock_key.as_ref().map_or_else(String::new, ToString::to_string)));
         pairs.push(("from", filter.created_from.map_or_else(String::new, |_| self.from.clone())));
-        pairs.push(("before", filter.created_before.map_or_else(String::new, |_| self.before.clone())));
+        pairs.push((
+            "before",
+            filter.created_before.map_or_else(String::new, |_| self.before.clone()),
+        ));
         pairs.push(("q", filter.id_prefix.clone().unwrap_or_default()));
         pairs.extend(place.map(|(name, cursor)| (name, cursor.encode())));
         let query: Vec<String> = pairs

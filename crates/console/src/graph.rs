@@ -95,11 +95,7 @@ impl Picture {
         let is_started = |step: usize| saga.steps()[step].forward.state != CallState::Idle;
         let mut lines = Vec::new();
         for line in picture.lines {
-            lines.push(Edge {
-                path: line.forward,
-                is_taken: is_started(line.to),
-                is_back: false,
-            });
+            lines.push(Edge { path: line.forward, is_taken: is_started(line.to), is_back: false });
             let is_back = saga.decision() == Some(Decision::Abort) && is_undone(line.from);
             if is_back {
                 lines.push(Edge { path: line.backward, is_taken: true, is_back });
@@ -133,7 +129,7 @@ fn node(saga: &Saga, index: amends_core::StepIndex, x: i32, y: i32) -> Node {
             look: of_call(*op, &call.state),
             is_idle: call.state == CallState::Idle,
         };
-        offset += if *op == Op::Confirm { 92 } else { 0 };
+        offset += if *op == Op::Confirm { 84 } else { 0 };
         part
     });
     let after = after.collect();
@@ -173,11 +169,16 @@ fn sentence(saga: &Saga, index: amends_core::StepIndex) -> String {
     );
     let after = definition.graph.after(index);
     if !after.is_empty() {
-        let names: Vec<&str> = after.iter().map(|step| definition.step(*step).id.as_str()).collect();
-        text += &format!("; after {}", names.join(", "));
+        let names: Vec<&str> =
+            after.iter().map(|step| definition.step(*step).id.as_str()).collect();
+        text.push_str("; after ");
+        text.push_str(&names.join(", "));
     }
     for op in operations(saga, index).into_iter().skip(1) {
-        text += &format!("; {op} {}", of_call(op, &saga.step(index).call(op).state).word);
+        let word = of_call(op, &saga.step(index).call(op).state).word;
+        for part in ["; ", op.as_str(), " ", word] {
+            text.push_str(part);
+        }
     }
     text
 }

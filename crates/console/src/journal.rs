@@ -26,8 +26,14 @@ pub(crate) struct Entry {
 
 impl Entry {
     /// Fact number `seq` of a saga accepted at `origin`.
-    pub(crate) fn new(definition: &Definition, origin: Timestamp, seq: u64, record: &Record) -> Self {
-        let name = |step: StepIndex| definition.steps.get(step.get()).map(|step| step.id.to_string());
+    pub(crate) fn new(
+        definition: &Definition,
+        origin: Timestamp,
+        seq: u64,
+        record: &Record,
+    ) -> Self {
+        let name =
+            |step: StepIndex| definition.steps.get(step.get()).map(|step| step.id.to_string());
         let raw = serde_json::to_string(&record.event).unwrap_or_default();
         Self {
             seq,

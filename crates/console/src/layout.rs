@@ -5,6 +5,8 @@
 //! within a layer is by the middle of what a place hangs on (Sugiyama, Tagawa, Toda 1981, steps 1
 //! to 3), which keeps crossings few. Integers only: the same graph gives the same picture.
 
+use std::fmt::Write as _;
+
 /// Which way the picture reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -27,6 +29,9 @@ const PASSING: i32 = 12;
 /// Above this many passing lines they are drawn straight: such a graph is not read by eye.
 const PASSING_MAX: usize = 2_000;
 
+/// x and y.
+type Point = (i32, i32);
+
 /// A picture's geometry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Layout {
@@ -35,7 +40,7 @@ pub(crate) struct Layout {
     /// Of the whole picture.
     pub(crate) height: i32,
     /// Upper left corner of each step's box, in the order of the steps.
-    pub(crate) corners: Vec<(i32, i32)>,
+    pub(crate) corners: Vec<Point>,
     /// The lines.
     pub(crate) lines: Vec<Line>,
 }
@@ -208,8 +213,8 @@ impl Places {
         Layout { width, height, corners, lines }
     }
 
-    fn line(&self, route: &[usize], corners: &[(i32, i32)], direction: Direction) -> Line {
-        let stops = |offset: i32, passing: i32| -> Vec<((i32, i32), (i32, i32))> {
+    fn line(&self, route: &[usize], corners: &[Point], direction: Direction) -> Line {
+        let stops = |offset: i32, passing: i32| -> Vec<(Point, Point)> {
             let stop = |place: &usize| {
                 let (x, y) = corners[*place];
                 let side = if *place >= self.steps { passing } else { offset };
@@ -233,14 +238,15 @@ impl Places {
 }
 
 /// A smooth line that leaves each stop and enters the next one in the layers' direction.
-fn path(stops: &[((i32, i32), (i32, i32))], direction: Direction) -> String {
+fn path(stops: &[(Point, Point)], direction: Direction) -> String {
     let mut text = String::new();
     for pair in stops.windows(2) {
         let ((_, start), (end, _)) = (pair[0], pair[1]);
         if text.is_empty() {
             text = format!("M{} {}", start.0, start.1);
         } else {
-            text += &format!("L{} {}", start.0, start.1);
+            // Writing to a `String` cannot fail.
+            let _ = write!(text, "L{} {}", start.0, start.1);
         }
         let (a, b) = match direction {
             Direction::Across => {
@@ -252,7 +258,7 @@ fn path(stops: &[((i32, i32), (i32, i32))], direction: Direction) -> String {
                 ((start.0, middle), (end.0, middle))
             }
         };
-        text += &format!("C{} {} {} {} {} {}", a.0, a.1, b.0, b.1, end.0, end.1);
+        let _ = write!(text, "C{} {} {} {} {} {}", a.0, a.1, b.0, b.1, end.0, end.1);
     }
     text
 }
@@ -292,7 +298,8 @@ mod tests {
                 assert!(x + BOX_WIDTH + MARGIN <= picture.width);
                 assert!(y + BOX_HEIGHT + MARGIN <= picture.height);
                 for (other_x, other_y) in &picture.corners[index + 1..] {
-                    let apart = (x - other_x).abs() >= BOX_WIDTH || (y - other_y).abs() >= BOX_HEIGHT;
+                    let apart =
+                        (x - other_x).abs() >= BOX_WIDTH || (y - other_y).abs() >= BOX_HEIGHT;
                     assert!(apart, "{index} overlaps another box");
                 }
             }

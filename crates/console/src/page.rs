@@ -30,11 +30,7 @@ impl<S: Sync> FromRequestParts<S> for Frame {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         let here = parts.uri.path_and_query().map_or("/console/sagas", |here| here.as_str());
-        Ok(Self {
-            theme: theme(&parts.headers),
-            here: here.to_owned(),
-            links: AssetLinks::new(),
-        })
+        Ok(Self { theme: theme(&parts.headers), here: here.to_owned(), links: AssetLinks::new() })
     }
 }
 

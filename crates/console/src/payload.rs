@@ -47,7 +47,7 @@ fn indented(raw: &str) -> String {
             }
             '{' | '[' => {
                 text.push(c);
-                while characters.next_if(|next| next.is_ascii_whitespace()).is_some() {}
+                while characters.next_if(char::is_ascii_whitespace).is_some() {}
                 if let Some(close) = characters.next_if(|next| matches!(next, '}' | ']')) {
                     text.push(close);
                 } else {
@@ -83,7 +83,8 @@ mod tests {
 
     #[test]
     fn digits_and_strings_survive() {
-        let raw = r#"{"n":1.10000000000000000000001,"s":"a,{\"b\": \\","e":[],"o":{ },"l":[1,[2]]}"#;
+        let raw =
+            r#"{"n":1.10000000000000000000001,"s":"a,{\"b\": \\","e":[],"o":{ },"l":[1,[2]]}"#;
         let payload = Payload::from_text(raw, 1_000);
         assert_eq!(
             payload.text,

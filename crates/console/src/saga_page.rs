@@ -141,14 +141,18 @@ impl SagaPage {
             timeline_from: shown.newest.from,
             steps: definition.indices().map(|index| StepRow::new(saga, index, now)).collect(),
             payloads: payloads(saga),
-            end_problem: saga.end_problem().map(|problem| problem.detail.clone()).unwrap_or_default(),
+            end_problem: saga
+                .end_problem()
+                .map(|problem| problem.detail.clone())
+                .unwrap_or_default(),
             journal: entries
                 .map(|(seq, record)| Entry::new(definition, origin, seq, record))
                 .collect(),
             journal_pages: journal_pages(saga.id(), &shown.journal, saga.fact_count()),
-            refresh_link: match shown.is_numbered {
-                true => journal_link(saga.id(), shown.journal.from),
-                false => format!("/console/sagas/{}", saga.id()),
+            refresh_link: if shown.is_numbered {
+                journal_link(saga.id(), shown.journal.from)
+            } else {
+                format!("/console/sagas/{}", saga.id())
             },
             notice: shown.notice,
             frame,
@@ -233,10 +237,7 @@ impl StepRow {
             look: of_step(saga, index),
             marks: marks.into_iter().filter(|(is_so, _)| *is_so).map(|(_, word)| word).collect(),
             calls: ops.iter().map(|op| CallLine::new(*op, state.call(*op), now)).collect(),
-            problems: ops
-                .iter()
-                .filter_map(|op| ProblemLine::new(*op, state.call(*op)))
-                .collect(),
+            problems: ops.iter().filter_map(|op| ProblemLine::new(*op, state.call(*op))).collect(),
             output: state
                 .forward
                 .output
@@ -249,23 +250,28 @@ impl StepRow {
 impl CallLine {
     fn new(op: Op, call: &Call, now: Timestamp) -> Self {
         let look = of_call(op, &call.state);
-        let mut words = look.word.to_owned();
-        if call.attempts > 1 || (call.attempts == 1 && call.state != CallState::Succeeded) {
-            words += &format!(
-                ", {} attempt{}",
-                call.attempts,
-                if call.attempts == 1 { "" } else { "s" }
-            );
-        }
+        let attempts = match (call.attempts, &call.state) {
+            (0, _) | (1, CallState::Succeeded) => None,
+            (1, _) => Some("1 attempt".to_owned()),
+            (attempts, _) => Some(format!("{attempts} attempts")),
+        };
         let next = match &call.state {
             CallState::Waiting { until } => Some(("next attempt", *until)),
             CallState::Pending { until, .. } => Some(("awaited until", *until)),
             CallState::Stuck { until: Some(until) } => Some(("tried again", *until)),
-            _ => None,
+            CallState::Stuck { until: None }
+            | CallState::Idle
+            | CallState::InFlight
+            | CallState::Failed
+            | CallState::Succeeded
+            | CallState::Refused
+            | CallState::GivenUp => None,
         };
-        if let Some((what, until)) = next {
-            words += &format!(", {what} {} ({})", Moment::new(until, now).relative, exact(until));
-        }
+        let next = next.map(|(what, until)| {
+            format!("{what} {} ({})", Moment::new(until, now).relative, exact(until))
+        });
+        let words = [Some(look.word.to_owned()), attempts, next];
+        let words = words.into_iter().flatten().collect::<Vec<_>>().join(", ");
         Self { op: op.as_str(), look, is_idle: call.state == CallState::Idle, words }
     }
 }

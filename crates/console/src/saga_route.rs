@@ -77,7 +77,8 @@ pub(crate) async fn command(
     };
     let mut text = format!("“{word}” was not carried out: {text}.");
     if !reason.is_empty() {
-        text += &format!(" Your reason was: {reason}");
+        text.push_str(" Your reason was: ");
+        text.push_str(&reason);
     }
     page(&engine, frame, &id, None, status, refused(text)).await
 }

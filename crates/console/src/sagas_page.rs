@@ -130,7 +130,12 @@ async fn read(
 }
 
 impl SagasPage {
-    pub(crate) fn new(frame: Frame, now: Timestamp, conditions: Conditions, listed: Listed) -> Self {
+    pub(crate) fn new(
+        frame: Frame,
+        now: Timestamp,
+        conditions: Conditions,
+        listed: Listed,
+    ) -> Self {
         let counts: HashMap<Status, u32> = listed.counts.into_iter().collect();
         let count = |status| counts.get(&status).copied().unwrap_or(0);
         let chips = CHIPS.map(|status| Chip {

@@ -1,8 +1,7 @@
 //! From times to places on an axis on which long silences are short.
 //!
 //! Attempts that lie minutes apart would be invisible on an even axis. A span in which no call was
-//! in flight takes at most a tenth of what the busy spans take together (but always as much as it
-//! would without the rule, if that is less).
+//! in flight takes at most a third of what the busy spans take together.
 
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use amends_core::Timestamp;
 /// Widths are in ten-thousandths of the axis.
 pub(crate) const WHOLE: u64 = 10_000;
 /// A silence longer than this share (1/n) of the busy time is cut to it.
-const SILENCE_SHARE: i64 = 6;
+const SILENCE_SHARE: i64 = 3;
 /// No silence is cut to less than this.
 const SILENCE_MICROS_MIN: i64 = 2_000;
 
@@ -129,9 +128,8 @@ fn joined(busy: &[(Timestamp, Timestamp)], from: i64, to: i64) -> Vec<(i64, i64)
 
 /// The next 1, 2 or 5 times a power of ten microseconds; above a second, the next round unit.
 fn round_up(micros: i64) -> i64 {
-    const LARGE: [i64; 16] = [
-        1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400,
-    ];
+    const LARGE: [i64; 16] =
+        [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600, 43_200, 86_400];
     if micros > 500_000 {
         let seconds = LARGE.iter().map(|seconds| seconds * 1_000_000);
         let days = micros / 86_400_000_000 + 1;
@@ -167,14 +165,15 @@ mod tests {
         let scale = scale(day, &[(0, 100_000), (day - 100_000, day)]);
         let cuts = scale.cuts();
         assert_eq!(cuts.len(), 1);
-        assert!(scale.place(Timestamp(100_000)) > 4_000);
-        assert!(scale.place(Timestamp(day - 100_000)) < 6_000);
+        assert!(scale.place(Timestamp(100_000)) > 3_500);
+        assert!(scale.place(Timestamp(day - 100_000)) < 6_500);
         assert_eq!(cuts[0].2.as_micros(), 86_399_800_000);
     }
 
     #[test]
     fn places_never_go_back() {
-        let scale = scale(9_000_000, &[(10, 2_000), (5_000_000, 5_000_100), (7_000_000, 9_000_000)]);
+        let scale =
+            scale(9_000_000, &[(10, 2_000), (5_000_000, 5_000_100), (7_000_000, 9_000_000)]);
         let places: Vec<_> = (0..900).map(|n| scale.place(Timestamp(n * 10_000))).collect();
         assert!(places.is_sorted());
         assert!(scale.ticks(600).windows(2).all(|pair| pair[1].0 >= pair[0].0 + 600));

@@ -86,11 +86,17 @@ impl Specimen {
     /// Answers the open call of `step` that was asked for last.
     pub(crate) fn answer(mut self, step: &str, answer: Answer) -> Self {
         let index = self.saga.definition().index_of(step).unwrap();
-        let position = self.open.iter().rposition(
-            |effect| matches!(effect, Effect::Call { call, .. } if call.step == index),
-        );
+        let position = self
+            .open
+            .iter()
+            .rposition(|effect| matches!(effect, Effect::Call { call, .. } if call.step == index));
         let Effect::Call { call, attempt } = self.open.remove(position.unwrap()) else { panic!() };
-        self.tell(Input::Answered { step: call.step, op: call.op, attempt, answer: Box::new(answer) })
+        self.tell(Input::Answered {
+            step: call.step,
+            op: call.op,
+            attempt,
+            answer: Box::new(answer),
+        })
     }
 
     /// The retry of the open call of `step` is due.
@@ -140,27 +146,31 @@ pub(crate) fn failed(outcome: OutcomeKind, status: u16, detail: &str) -> Answer 
 /// Both first steps side by side, one of them at the third attempt; then the order is refused and
 /// all is undone, the release of the stock only after it failed once.
 pub(crate) fn undone() -> Specimen {
-    Specimen::new("order-1041", PLACE_ORDER, r#"{"sku":"42","qty":2,"user_id":"u-9","amount":1999}"#)
-        .wait(14)
-        .granted()
-        .wait(21)
-        .answer("charge", failed(OutcomeKind::Retryable, 503, "the ledger is being moved"))
-        .wait(9)
-        .answer("reserve", ok(r#"{"reservation":"r-77"}"#))
-        .wait(91)
-        .retry("charge")
-        .wait(33)
-        .answer("charge", ok(r#"{"hold_id":"h-5","amount":1999}"#))
-        .wait(25)
-        .answer("create-order", failed(OutcomeKind::Refused, 409, "the customer's account is closed"))
-        .wait(18)
-        .answer("charge", ok("null"))
-        .wait(11)
-        .answer("reserve", failed(OutcomeKind::Retryable, 500, "shelf is locked"))
-        .wait(100)
-        .retry("reserve")
-        .wait(17)
-        .answer("reserve", ok("null"))
+    Specimen::new(
+        "order-1041",
+        PLACE_ORDER,
+        r#"{"sku":"42","qty":2,"user_id":"u-9","amount":1999}"#,
+    )
+    .wait(14)
+    .granted()
+    .wait(21)
+    .answer("charge", failed(OutcomeKind::Retryable, 503, "the ledger is being moved"))
+    .wait(9)
+    .answer("reserve", ok(r#"{"reservation":"r-77"}"#))
+    .wait(91)
+    .retry("charge")
+    .wait(33)
+    .answer("charge", ok(r#"{"hold_id":"h-5","amount":1999}"#))
+    .wait(25)
+    .answer("create-order", failed(OutcomeKind::Refused, 409, "the customer's account is closed"))
+    .wait(18)
+    .answer("charge", ok("null"))
+    .wait(11)
+    .answer("reserve", failed(OutcomeKind::Retryable, 500, "shelf is locked"))
+    .wait(100)
+    .retry("reserve")
+    .wait(17)
+    .answer("reserve", ok("null"))
 }
 
 /// Past the pivot, with the confirmation of the payment stuck.

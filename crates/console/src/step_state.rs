@@ -16,15 +16,17 @@ pub(crate) fn of_step(saga: &Saga, index: StepIndex) -> Look {
     if is_stuck(&state.forward) || is_stuck(&state.confirm) || is_stuck(&state.undo) {
         return Look::new("bad", "alert", "stuck");
     }
-    match state.undo.state {
-        CallState::Idle => {}
-        CallState::Succeeded => return Look::new("off", "undo", "undone"),
-        _ => return Look::new("undo", "undo", "undoing"),
+    if state.undo.state == CallState::Succeeded {
+        return Look::new("off", "undo", "undone");
     }
-    match state.confirm.state {
-        CallState::Idle => {}
-        CallState::Succeeded => return Look::new("good", "confirm", "confirmed"),
-        _ => return Look::new("confirm", "confirm", "confirming"),
+    if state.undo.state != CallState::Idle {
+        return Look::new("undo", "undo", "undoing");
+    }
+    if state.confirm.state == CallState::Succeeded {
+        return Look::new("good", "confirm", "confirmed");
+    }
+    if state.confirm.state != CallState::Idle {
+        return Look::new("confirm", "confirm", "confirming");
     }
     match state.forward.state {
         CallState::Idle if saga.status().is_terminal() => Look::new("off", "dot", "not run"),

@@ -28,8 +28,7 @@ pub(crate) async fn choose(
         theme @ ("light" | "dark") => (theme, 31_536_000),
         _ => ("", 0),
     };
-    let cookie = format!(
-        "{THEME_COOKIE}={theme}; Path=/console; Max-Age={age}; SameSite=Lax; HttpOnly"
-    );
+    let cookie =
+        format!("{THEME_COOKIE}={theme}; Path=/console; Max-Age={age}; SameSite=Lax; HttpOnly");
     ([(SET_COOKIE, cookie)], Redirect::to(back.unwrap_or("/console/sagas"))).into_response()
 }

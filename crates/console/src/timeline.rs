@@ -241,9 +241,11 @@ impl Line {
         self.close(at);
         if let Some(piece) = self.pieces.last_mut() {
             piece.look = look;
-            piece.text += &format!(", {}", look.word);
+            piece.text.push_str(", ");
+            piece.text.push_str(look.word);
             if let Some(detail) = detail {
-                piece.text += &format!(": {detail}");
+                piece.text.push_str(": ");
+                piece.text.push_str(detail);
             }
         }
     }
