@@ -1,5 +1,7 @@
 //! The SQLite store passes the suite that every store passes.
 
+#![allow(clippy::expect_used, reason = "test code")]
+
 use std::sync::Arc;
 
 use amends_ports::Store;

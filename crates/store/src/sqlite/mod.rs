@@ -6,6 +6,8 @@
 
 mod accept;
 mod batch;
+#[cfg(test)]
+mod checks;
 mod connect;
 mod definition;
 mod failure;
