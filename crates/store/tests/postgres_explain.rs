@@ -6,8 +6,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use amends_ports::Store as _;
+use amends_core::saga::Status;
+use amends_core::{DefinitionName, LockKey};
 use amends_ports::store::CoordinatorId;
+use amends_ports::{SagaFilter, Store as _};
 use amends_store::postgres::{COLD, HOT, PostgresStore, hot_settings};
 use amends_testbed::Postgres;
 
@@ -109,6 +111,65 @@ fn reads_a_whole_index(plan: &str, table: &str) -> bool {
         let scan = pair[0].contains("Index") && pair[0].contains(&format!(" on {table} "));
         scan && !pair[1].contains("Index Cond") && !pair[0].contains("inbox_settled")
     })
+}
+
+/// Every way to filter, at the start and behind a cursor.
+#[tokio::test]
+async fn lists_are_read_from_indexes() {
+    let server = server::shared(&[]).await;
+    let url = server::database(&server).await;
+    let database = url.rsplit_once('/').unwrap().1;
+    let store = PostgresStore::connect(&url, server::options()).await.unwrap();
+    drop(store);
+    server.psql(database, FILL).await.unwrap();
+    let before = whole_reads(&server, database).await;
+    // Opening reads nothing of `saga`.
+    let store = PostgresStore::connect(&url, server::options()).await.unwrap();
+    let statuses =
+        |statuses: &[Status]| SagaFilter { statuses: statuses.to_vec(), ..SagaFilter::default() };
+    let filters = [
+        SagaFilter::default(),
+        statuses(&[Status::Running]),
+        statuses(&[Status::Completed]),
+        statuses(&[Status::Compensated]),
+        statuses(&[Status::Suspended]),
+        statuses(&[Status::Running, Status::Completed]),
+        SagaFilter {
+            definition: Some(DefinitionName::new("transfer").unwrap()),
+            ..SagaFilter::default()
+        },
+        SagaFilter {
+            definition: Some(DefinitionName::new("never-run").unwrap()),
+            ..SagaFilter::default()
+        },
+        SagaFilter {
+            labels: vec![("tier".to_owned(), "lead".to_owned())],
+            ..SagaFilter::default()
+        },
+        SagaFilter { lock_key: Some(LockKey::new("sku:77").unwrap()), ..SagaFilter::default() },
+        SagaFilter { id_prefix: Some("saga-777".to_owned()), ..SagaFilter::default() },
+    ];
+    for filter in filters {
+        let page = store.sagas(&filter, None, 20).await.unwrap();
+        if let Some(next) = page.next {
+            let page = store.sagas(&filter, Some(&next), 20).await.unwrap();
+            assert!(!page.items.is_empty(), "{filter:?}");
+        }
+    }
+    drop(store);
+    assert_eq!(whole_reads(&server, database).await, before);
+    server.psql(database, "SELECT count(*) FROM saga WHERE reason = 'none'").await.unwrap();
+    assert_ne!(whole_reads(&server, database).await, before, "whole reads are not counted");
+}
+
+/// How often `saga` was read whole, by sessions that have ended: they count when they go.
+async fn whole_reads(server: &Postgres, database: &str) -> String {
+    let open = "SELECT count(*) FROM pg_stat_activity \
+        WHERE datname = current_database() AND application_name = 'amends'";
+    let ended = async { while server.psql(database, open).await.unwrap().trim() != "0" {} };
+    tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap();
+    let reads = "SELECT seq_scan FROM pg_stat_user_tables WHERE relname = 'saga'";
+    server.psql(database, reads).await.unwrap()
 }
 
 /// Words of features that distributed databases lack or that hold a whole database up.

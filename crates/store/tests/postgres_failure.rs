@@ -334,7 +334,7 @@ async fn the_next_host_is_used_when_the_first_is_away() {
     let server = server::shared(&[]).await;
     let url = server::database(&server).await;
     let away = amends_testbed::free_port().unwrap();
-    let url = url.replace("@", &format!("@127.0.0.1:{away},"));
+    let url = url.replace('@', &format!("@127.0.0.1:{away},"));
     PostgresStore::connect(&url, server::options()).await.unwrap().ready().await.unwrap();
 }
 

@@ -5,7 +5,7 @@ use amends_core::{DefinitionName, Json, ParticipantName};
 use amends_ports::store::{DefinitionSummary, Error, NewDefinition, StoredDefinition};
 use sqlx::postgres::PgRow;
 
-use super::pool::{CONFLICTS_MAX, Query};
+use super::pool::Query;
 use super::{Failure, PostgresStore, Time, row};
 
 /// Stores a definition that is not there; makes a version of one that only came inside start
@@ -73,12 +73,10 @@ impl PostgresStore {
                 .bind(Time::from(new.created_at))
                 .bind(new.ad_hoc)
         };
-        let mut duplicates = 0;
+        let mut retries = self.lists.retries();
         let rows = loop {
             match self.lists.fetch(put).await {
-                Err(failure) if failure.is_duplicate() && duplicates < CONFLICTS_MAX => {
-                    duplicates += 1;
-                }
+                Err(failure) if failure.is_duplicate() && retries.again() => {}
                 answer => break answer?,
             }
         };

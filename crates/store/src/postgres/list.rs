@@ -54,11 +54,17 @@ impl PostgresStore {
             return Ok(Page { items: Vec::new(), next: None });
         }
         let limit = usize::from(limit);
-        let mut sql = statement(filter, after, limit.saturating_add(1));
-        let mut session = self.lists.session().await?;
-        let answer = session.fetch(sql.build().persistent(false)).await;
-        session.keep_unless_spoilt(answer.as_ref().err());
-        let rows = answer?;
+        let mut retries = self.lists.retries();
+        let rows = loop {
+            let mut sql = statement(filter, after, limit.saturating_add(1));
+            let mut session = self.lists.session().await?;
+            let answer = session.fetch(sql.build().persistent(false)).await;
+            session.keep_unless_spoilt(answer.as_ref().err());
+            match answer {
+                Err(Failure::Conflict(_)) if retries.again() => {}
+                answer => break answer?,
+            }
+        };
         let shown = &rows[..rows.len().min(limit)];
         let items = shown.iter().map(summary_of).collect::<Result<Vec<_>, Failure>>()?;
         let next = items

@@ -8,7 +8,7 @@ use amends_core::{ParticipantName, Timestamp};
 use amends_ports::store::{Error, PutParticipant, StoredParticipant};
 use sqlx::postgres::PgRow;
 
-use super::pool::{CONFLICTS_MAX, Session};
+use super::pool::Session;
 use super::{Failure, PostgresStore, Time, row};
 
 /// Raises the common revision.
@@ -52,7 +52,7 @@ impl PostgresStore {
     ) -> Result<PutParticipant, Error> {
         let text = serde_json::to_string(spec)
             .map_err(|error| Error::Corrupt(format!("a participant can't be written: {error}")))?;
-        let mut conflicts = 0;
+        let mut retries = self.lists.retries();
         loop {
             let mut session = self.lists.session().await?;
             let answer = match begin(&mut session).await {
@@ -60,14 +60,14 @@ impl PostgresStore {
                 Err(failure) => Err(failure),
             };
             match end(session, answer).await {
-                Err(Failure::Conflict(_)) if conflicts < CONFLICTS_MAX => conflicts += 1,
+                Err(Failure::Conflict(_)) if retries.again() => {}
                 answer => return Ok(answer?),
             }
         }
     }
 
     pub(super) async fn drop_participant(&self, name: &ParticipantName) -> Result<bool, Error> {
-        let mut conflicts = 0;
+        let mut retries = self.lists.retries();
         loop {
             let mut session = self.lists.session().await?;
             let answer = match begin(&mut session).await {
@@ -77,7 +77,7 @@ impl PostgresStore {
             let answer =
                 answer.map(|rows| Change { answer: !rows.is_empty(), is_made: !rows.is_empty() });
             match end(session, answer).await {
-                Err(Failure::Conflict(_)) if conflicts < CONFLICTS_MAX => conflicts += 1,
+                Err(Failure::Conflict(_)) if retries.again() => {}
                 answer => return Ok(answer?),
             }
         }

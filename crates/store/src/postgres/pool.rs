@@ -22,7 +22,22 @@ const IDLE_MAX: Duration = Duration::from_mins(5);
 /// How much longer than the server the client waits for an answer.
 const ANSWER_GRACE: Duration = Duration::from_secs(2);
 /// How often a transaction is done again that another one was in the way of.
-pub(super) const CONFLICTS_MAX: u32 = 20;
+const CONFLICTS_MAX: u32 = 20;
+
+/// How often, and until when, a transaction is done again.
+#[derive(Debug)]
+pub(super) struct Retries {
+    left: u32,
+    until: Instant,
+}
+
+impl Retries {
+    /// Whether it is to be done once more.
+    pub(super) fn again(&mut self) -> bool {
+        self.left = self.left.saturating_sub(1);
+        self.left > 0 && Instant::now() < self.until
+    }
+}
 
 /// Some connections with the same settings.
 #[derive(Debug)]
@@ -69,6 +84,10 @@ impl Pool {
         }
     }
 
+    pub(super) fn retries(&self) -> Retries {
+        Retries { left: CONFLICTS_MAX, until: Instant::now() + self.use_timeout }
+    }
+
     /// A connection, when one is free.
     pub(super) async fn session(&self) -> Result<Session<'_>, Failure> {
         let permit = timeout(self.acquire_timeout, self.permits.acquire())
@@ -94,13 +113,13 @@ impl Pool {
         &self,
         query: impl Fn() -> Query<'q>,
     ) -> Result<Vec<PgRow>, Failure> {
-        let mut conflicts = 0;
+        let mut retries = self.retries();
         loop {
             let mut session = self.session().await?;
             let answer = session.fetch(query()).await;
             session.keep_unless_spoilt(answer.as_ref().err());
             match answer {
-                Err(Failure::Conflict(_)) if conflicts < CONFLICTS_MAX => conflicts += 1,
+                Err(Failure::Conflict(_)) if retries.again() => {}
                 other => return other,
             }
         }

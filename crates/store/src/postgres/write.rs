@@ -13,7 +13,7 @@ use super::append::Appends;
 use super::inbox::SETTLE;
 use super::lease::{FENCE, Leases, STALE};
 use super::lock::{GRANT, RELEASE, RESERVE, Tickets, WAKE, ids, tokens_of};
-use super::pool::{CONFLICTS_MAX, Session};
+use super::pool::Session;
 use super::{Failure, PostgresStore, row};
 
 /// Why an attempt came to nothing, or may have.
@@ -53,11 +53,11 @@ impl Stop {
 impl PostgresStore {
     pub(super) async fn write_batch(&self, batch: &Batch) -> Result<Written, WriteError> {
         let leases = Leases::new(&batch.leases);
-        let mut conflicts = 0;
+        let mut retries = self.hot.retries();
         loop {
             match self.attempt(batch, &leases).await {
                 Ok(written) => return Ok(written),
-                Err(Stop::Conflict(_)) if conflicts < CONFLICTS_MAX => conflicts += 1,
+                Err(Stop::Conflict(_)) if retries.again() => {}
                 Err(Stop::Fenced) => return Err(self.fenced(batch, &leases).await),
                 Err(Stop::Conflict(failure) | Stop::Nothing(failure)) => {
                     return Err(WriteError::Unavailable(failure.into_source()));

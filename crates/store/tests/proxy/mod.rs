@@ -107,7 +107,7 @@ async fn pass(mut client: TcpStream, shared: &Shared) -> std::io::Result<()> {
                     Some(Action::CutBefore) => return Ok(()),
                     Some(Action::CutAnswer) => {
                         server.write_all(message).await?;
-                        server.read(&mut down).await?;
+                        server.readable().await?;
                         return Ok(());
                     }
                     Some(Action::Hold) => {
