@@ -74,11 +74,8 @@ pub fn explore(definition: &Arc<Definition>) -> Vec<Run> {
 }
 
 fn scenarios(definition: &Definition) -> Vec<Vec<Failure>> {
-    let failure = |index: StepIndex, op, kind| Failure {
-        step: definition.step(index).id.clone(),
-        op,
-        kind,
-    };
+    let failure =
+        |index: StepIndex, op, kind| Failure { step: definition.step(index).id.clone(), op, kind };
     let mut scenarios = vec![Vec::new()];
     for index in definition.indices() {
         let step = definition.step(index);
@@ -92,8 +89,7 @@ fn scenarios(definition: &Definition) -> Vec<Vec<Failure>> {
     for index in definition.indices().filter(|index| definition.step(*index).undo.is_some()) {
         let undo = failure(index, definition.step(index).undo_op(), FailureKind::Refused);
         if let Some(last) = last_abort(definition, index) {
-            let refused =
-                failure(last, definition.step(last).forward_op(), FailureKind::Refused);
+            let refused = failure(last, definition.step(last).forward_op(), FailureKind::Refused);
             scenarios.push(vec![refused, undo]);
         }
     }
@@ -158,9 +154,9 @@ fn accepted(definition: &Definition) -> Accepted {
 /// The next retry by itself. A stuck call counts as the end of a run.
 fn due(saga: &Saga) -> Option<(Timestamp, Input)> {
     saga.calls()
-        .filter_map(|(step, op, call)| match call.state {
-            CallState::Waiting { until } => Some((until, Input::RetryDue { step, op })),
-            _ => None,
+        .filter_map(|(step, op, call)| {
+            let CallState::Waiting { until } = call.state else { return None };
+            Some((until, Input::RetryDue { step, op }))
         })
         .min_by_key(|(at, _)| *at)
 }
@@ -174,9 +170,9 @@ struct World {
 impl World {
     /// Answers every call that was asked for, in order.
     fn answer(&mut self, saga: &Saga, handled: &Handled) -> Vec<Input> {
-        let calls = handled.effects.iter().filter_map(|effect| match effect {
-            Effect::Call { call, attempt } => Some((*call, *attempt)),
-            _ => None,
+        let calls = handled.effects.iter().filter_map(|effect| {
+            let Effect::Call { call, attempt } = effect else { return None };
+            Some((*call, *attempt))
         });
         calls.map(|(call, attempt)| self.make(saga, call, attempt)).collect()
     }

@@ -34,7 +34,7 @@ impl Graph {
     ///
     /// # Errors
     ///
-    /// [`Cycle`] names one cycle.
+    /// `Cycle` names one cycle.
     pub fn new(after: Vec<Vec<StepIndex>>, pivots: &[StepIndex]) -> Result<Self, Cycle> {
         let count = after.len();
         let order = topological(&after)?;
@@ -97,6 +97,11 @@ impl Graph {
     /// The step whose success decides to commit.
     pub const fn pivot(&self) -> Option<StepIndex> {
         self.pivot
+    }
+
+    /// Lets `step`, after which nothing comes, decide where there is no pivot.
+    pub(super) fn decided_by(self, step: StepIndex) -> Self {
+        Self { pivot: self.pivot.or(Some(step)), ..self }
     }
 
     /// Whether `step` comes after a pivot.

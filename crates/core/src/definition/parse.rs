@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::check::{Registry, check, index_of};
 use super::draft::{Draft, OperationDraft, StepDraft};
 use super::field::Reader;
-use super::{Definition, Fault, Graph, Operation, Step, document, read};
+use super::{Definition, Fault, Graph, Operation, Step, StepKind, document, read};
 use crate::{Json, RetryPolicy};
 
 /// How a definition is written.
@@ -66,7 +66,8 @@ pub fn parse(value: &Value, registry: &Registry) -> Parsed {
 }
 
 /// The definition, if nothing that it needs is missing.
-fn build(draft: Draft, graph: Graph, value: &Value) -> Option<Definition> {
+fn build(mut draft: Draft, graph: Graph, value: &Value) -> Option<Definition> {
+    let graph = imply_pivot(&mut draft, graph);
     let outer = StepDefaults { timeout: draft.timeout, retry: draft.retry };
     let steps = draft.steps.into_iter().enumerate();
     let steps =
@@ -83,6 +84,24 @@ fn build(draft: Draft, graph: Graph, value: &Value) -> Option<Definition> {
         digest: document::digest(value),
         source: Json::from_value(value),
     })
+}
+
+/// A last step that nothing can undo is the pivot, said or not: if it may have happened, the saga
+/// cannot go back any more.
+fn imply_pivot(draft: &mut Draft, graph: Graph) -> Graph {
+    let is_last = |index: usize| {
+        (0..draft.steps.len())
+            .all(|other| other == index || graph.is_before(index_of(other), index_of(index)))
+    };
+    let cannot_be_undone = |step: &StepDraft| {
+        step.undo.is_none() && !step.undo_declined && !step.optional && step.kind == StepKind::Saga
+    };
+    let last = (0..draft.steps.len())
+        .find(|index| is_last(*index) && cannot_be_undone(&draft.steps[*index]))
+        .filter(|_| graph.pivot().is_none());
+    let Some(last) = last else { return graph };
+    draft.steps[last].pivot = true;
+    graph.decided_by(index_of(last))
 }
 
 /// What holds for operations that say nothing themselves.
@@ -126,8 +145,8 @@ mod tests {
 
     use serde_json::json;
 
+    use super::super::OutcomeOverride;
     use super::super::cases::{definition, registry, step};
-    use super::super::{OutcomeOverride, StepKind};
     use super::*;
     use crate::saga::{Op, OutcomeKind};
     use crate::{Jitter, StepIndex};
@@ -183,6 +202,27 @@ output: { order_id: "${steps.create.output.id}" }
         assert!(step("notify").optional && step("notify").when.is_some());
         let again = parse(definition.source.value(), &Registry::default()).definition.unwrap();
         assert_eq!(again.digest, definition.digest);
+    }
+
+    #[test]
+    fn a_last_step_that_nothing_undoes_is_the_pivot() {
+        let pivots = |last: Value| {
+            let document = definition(&json!({}), &[json!({}), last]);
+            let definition = parse(&document, &registry()).definition.unwrap();
+            let said: Vec<bool> = definition.steps.iter().map(|step| step.pivot).collect();
+            (definition.graph.pivot(), said[1], definition.steps[1].forward.retry)
+        };
+        let implied = pivots(json!({ "compensation": null, "retry": { "initial": "1s" } }));
+        assert_eq!((implied.0, implied.1), (Some(StepIndex(1)), true));
+        assert_eq!(implied.2.unwrap().attempts_max, RetryPolicy::PERSISTENT.attempts_max);
+        let others = [
+            json!({}),
+            json!({ "compensation": "none" }),
+            json!({ "compensation": null, "on_failure": "ignore" }),
+        ];
+        for other in others {
+            assert_eq!(pivots(other), (None, false, None));
+        }
     }
 
     #[test]

@@ -27,7 +27,10 @@ impl Saga {
                 for (step, op) in self.retryable(step.as_ref()) {
                     let attempt = self.step(step).call(op).attempts + 1;
                     self.note(at, Event::RetryForced { step, op, by: by.clone() }, handled);
-                    self.note(at, Event::CallStarted { step, op, attempt }, handled);
+                    // Where the saga is handed over, the next owner finds the retry due.
+                    if !self.held {
+                        self.note(at, Event::CallStarted { step, op, attempt }, handled);
+                    }
                 }
             }
             Command::Skip { step } => {
@@ -146,7 +149,12 @@ impl Saga {
             && match state.forward.state {
                 CallState::Idle => true,
                 CallState::Waiting { .. } | CallState::Stuck { .. } => !state.forward.maybe_effect,
-                _ => false,
+                CallState::InFlight
+                | CallState::Pending { .. }
+                | CallState::Failed
+                | CallState::Succeeded
+                | CallState::Refused
+                | CallState::GivenUp => false,
             };
         if may_skip {
             return Ok(());
@@ -209,9 +217,7 @@ impl Saga {
     }
 
     fn named(&self, step: &StepId) -> Result<StepIndex, Refusal> {
-        self.definition
-            .index_of(step.as_str())
-            .ok_or_else(|| Refusal::UnknownStep(step.clone()))
+        self.definition.index_of(step.as_str()).ok_or_else(|| Refusal::UnknownStep(step.clone()))
     }
 
     /// The step's call that waits for a retry or is stuck; there is at most one.

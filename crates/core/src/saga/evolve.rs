@@ -93,7 +93,9 @@ impl Saga {
             Event::LockGranted { tokens } => self.tokens = Some(tokens.clone()),
             Event::Started => self.started = true,
             Event::StepSkipped { step, reason } => {
-                self.steps[step.get()].skipped = Some(*reason);
+                let step = &mut self.steps[step.get()];
+                step.skipped = Some(*reason);
+                step.forward.state = CallState::Idle;
             }
             Event::CallStarted { step, op, attempt } => {
                 let call = self.steps[step.get()].call_mut(*op);
@@ -128,11 +130,12 @@ impl Saga {
             Event::RetryForced { step, op, .. } => {
                 let call = self.steps[step.get()].call_mut(*op);
                 call.attempts_forgiven = call.attempts;
+                call.state = CallState::Waiting { until: at };
             }
             Event::CallResolved { step, op, succeeded, output, by } => {
                 self.steps[step.get()].call_mut(*op).resolved(*succeeded, output.as_ref(), by);
             }
-            Event::Recovered { .. } => self.interrupt(),
+            Event::Recovered { .. } => self.interrupt(at),
             Event::Ended { status, output, problem } => {
                 self.end = Some(End {
                     status: *status,
@@ -144,27 +147,46 @@ impl Saga {
         }
     }
 
-    /// Attempts in flight may have reached their participants, and their answers are lost.
-    fn interrupt(&mut self) {
+    /// Attempts that the last owner made may have reached their participants, and their answers
+    /// are lost.
+    fn interrupt(&mut self, at: Timestamp) {
         for step in &mut self.steps {
             for call in [&mut step.forward, &mut step.confirm, &mut step.undo] {
-                call.maybe_effect |= call.state == CallState::InFlight;
+                call.maybe_effect |= call.may_have_gone_on(at);
             }
         }
     }
 }
 
 impl Call {
+    /// Whether an attempt may be on its way when an owner is lost: the one that the journal knows,
+    /// or a later one, since only the first is awaited. That it was still pending is certain
+    /// before its time, since what completes it is awaited too.
+    pub(super) fn may_have_gone_on(&self, at: Timestamp) -> bool {
+        match self.state {
+            CallState::InFlight | CallState::Failed => true,
+            CallState::Waiting { .. } | CallState::Stuck { until: Some(_) } => self.attempts > 0,
+            CallState::Pending { until, .. } => until <= at,
+            CallState::Idle
+            | CallState::Succeeded
+            | CallState::Refused
+            | CallState::GivenUp
+            | CallState::Stuck { until: None } => false,
+        }
+    }
+
     fn answered(&mut self, answer: &Answer) {
         self.problem.clone_from(&answer.problem);
-        self.retry = answer.retry;
+        self.retry = answer.retry.or(self.retry);
         self.state = match answer.outcome {
             OutcomeKind::Succeeded => {
                 self.output.clone_from(&answer.output);
                 CallState::Succeeded
             }
             OutcomeKind::Refused => CallState::Refused,
-            OutcomeKind::Pending | OutcomeKind::Retryable | OutcomeKind::Unknown => {
+            // What is pending is still to be answered.
+            OutcomeKind::Pending => CallState::Failed,
+            OutcomeKind::Retryable | OutcomeKind::Unknown => {
                 self.maybe_effect |= answer.sent;
                 CallState::Failed
             }

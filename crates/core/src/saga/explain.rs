@@ -72,10 +72,10 @@ impl Saga {
             }
             waits.push(words);
         }
-        match waits.is_empty() {
-            true => "Queued: it starts as soon as its coordinator has room".to_owned(),
-            false => format!("Queued: it waits for {}", waits.join(" and for ")),
+        if waits.is_empty() {
+            return "Queued: it starts as soon as its coordinator has room".to_owned();
         }
+        format!("Queued: it waits for {}", waits.join(" and for "))
     }
 
     fn explain_forward(&self, word: &str) -> String {
@@ -85,7 +85,7 @@ impl Saga {
                 let _ = write!(text, "; it aborts unless it is decided by {at}");
             }
             (None, _) if self.cancel.is_some() => {
-                text.push_str("; a cancellation waits until the outcome of the pivot is known")
+                text.push_str("; a cancellation waits until the outcome of the pivot is known");
             }
             (Some(Decision::Commit), _) => {
                 text.push_str("; it can only go forward now");
@@ -100,21 +100,19 @@ impl Saga {
 
     fn explain_undo(&self) -> String {
         let reason = self.reason().unwrap_or("an abort was decided");
-        format!("Undoing because {}: {}", clip(reason), self.explain_open_calls())
+        format!("Undoing ({}): {}", clip(reason), self.explain_open_calls())
     }
 
     fn explain_stuck(&self) -> String {
         let Some((step, op)) = self.stuck() else {
             return "Suspended".to_owned();
         };
-        let next = match self.step(step).call(op).state {
-            CallState::Stuck { until: Some(at) } => {
-                format!("it is tried again at {at} all the same, or when an operator asks")
-            }
-            _ => "it is not tried again until an operator asks".to_owned(),
+        let next = match self.step(step).call(op).state.due() {
+            Some(at) => format!("it is tried again at {at} all the same, or when an operator asks"),
+            None => "it is not tried again until an operator asks".to_owned(),
         };
         let why = match (op.is_undo(), self.reason()) {
-            (true, Some(reason)) => format!(" while undoing because {}", clip(reason)),
+            (true, Some(reason)) => format!(" while undoing ({})", clip(reason)),
             _ => String::new(),
         };
         format!("Suspended{why}: {}; {next}", self.stuck_words(step, op))
@@ -153,7 +151,7 @@ impl Saga {
             _ => format!("{undone} steps were undone"),
         };
         let reason = self.reason().unwrap_or("an abort was decided");
-        format!("Ended at {ended} without effect because {}: {what}", clip(reason))
+        format!("Undone at {ended} ({}): {what}", clip(reason))
     }
 
     fn explain_abandoned(&self) -> String {
@@ -291,9 +289,9 @@ mod tests {
         let (call, attempt) = handled
             .effects
             .iter()
-            .find_map(|effect| match effect {
-                Effect::Call { call, attempt } => Some((*call, *attempt)),
-                _ => None,
+            .find_map(|effect| {
+                let Effect::Call { call, attempt } = effect else { return None };
+                Some((*call, *attempt))
             })
             .unwrap();
         let input =
@@ -363,15 +361,15 @@ mod tests {
         let undo = answer(&mut saga, &second, failed(OutcomeKind::Refused, "card declined"));
         assert_eq!(
             saga.explain(),
-            "Undoing because action of step b was refused: card declined: compensation of step a \
-             at one is in flight, attempt 1."
+            "Undoing (action of step b was refused: card declined): compensation of step a at one is \
+             in flight, attempt 1."
         );
         assert_eq!(saga.focus().map(|(step, op)| (step.0, op)), Some((1, Op::Action)));
         answer(&mut saga, &undo, ok());
         assert_eq!(
             saga.explain(),
-            "Ended at 1970-01-01T00:00:01Z without effect because action of step b was refused: \
-             card declined: one step was undone."
+            "Undone at 1970-01-01T00:00:01Z (action of step b was refused: card declined): one step \
+             was undone."
         );
         let reason = "action of step b was refused: card declined";
         assert_eq!(saga.standing_reason().as_deref(), Some(reason));
@@ -386,7 +384,7 @@ mod tests {
         answer(&mut saga, &undo, failed(OutcomeKind::Refused, "no such shelf"));
         assert_eq!(
             saga.explain(),
-            "Suspended while undoing because action of step b was refused: card declined: \
+            "Suspended while undoing (action of step b was refused: card declined): \
              compensation of step a at one did not succeed in 1 attempt(s), the last: no such \
              shelf; it is tried again at 1970-01-01T00:05:01Z all the same, or when an operator \
              asks."
@@ -418,6 +416,6 @@ mod tests {
         let (mut saga, first) = start(PLAIN);
         answer(&mut saga, &first, failed(OutcomeKind::Retryable, &"x".repeat(2_000)));
         assert!(saga.explain().len() < 600, "{}", saga.explain());
-        assert_eq!(saga.accepted().deadline_at, Some(Timestamp(0).after(Duration::from_secs(300))));
+        assert_eq!(saga.accepted().deadline_at, Some(Timestamp(0).after(Duration::from_mins(5))));
     }
 }

@@ -11,7 +11,7 @@ use crate::definition::{Completion, Definition};
 use crate::{RetryPolicy, StepIndex, Timestamp};
 
 /// How long a stuck call waits before it is tried again all the same.
-const STUCK_RETRY_EVERY: Duration = Duration::from_secs(300);
+const STUCK_RETRY_EVERY: Duration = Duration::from_mins(5);
 
 /// How long a pending call is waited for where neither definition nor participant says so.
 const PENDING_MAX: Duration = Duration::from_secs(10);
@@ -76,11 +76,13 @@ impl Saga {
         if self.end.is_some() {
             return Err(Refusal::Ended(self.status()));
         }
+        if input.call().is_some_and(|call| !self.has_call(call)) {
+            return Err(Refusal::Stale);
+        }
         let mut handled = Handled::default();
         match input {
             Input::Granted(tokens) => {
-                let is_awaited = !self.accepted.lock_keys.is_empty() && !self.started;
-                if !is_awaited || tokens.len() != self.accepted.lock_keys.len() {
+                if !self.waits_for_lock() || tokens.len() != self.accepted.lock_keys.len() {
                     return Err(Refusal::Stale);
                 }
                 self.note(at, Event::LockGranted { tokens }, &mut handled);
@@ -94,10 +96,13 @@ impl Saga {
                 self.answered(at, CallId { step, op }, attempt, answer, &mut handled);
             }
             Input::Completed { step, op, answer } => {
-                let CallState::Pending { .. } = self.step(step).call(op).state else {
+                let call = self.step(step).call(op);
+                let is_pending = matches!(call.state, CallState::Pending { .. });
+                // That it is still pending is known, and must not put its end off.
+                if !is_pending || answer.outcome == OutcomeKind::Pending {
                     return Err(Refusal::Stale);
-                };
-                let attempt = self.step(step).call(op).attempts;
+                }
+                let attempt = call.attempts;
                 self.answered(at, CallId { step, op }, attempt, answer, &mut handled);
             }
             Input::PendingExpired { step, op } => self.expire(at, step, op, &mut handled)?,
@@ -105,15 +110,19 @@ impl Saga {
             Input::DeadlinePassed if !self.deadline_passed => {
                 self.note(at, Event::DeadlinePassed, &mut handled);
             }
-            Input::LockWaitPassed if !self.started && !self.lock_wait_passed => {
+            Input::LockWaitPassed if self.waits_for_lock() => {
                 self.note(at, Event::LockWaitPassed, &mut handled);
             }
             Input::DeadlinePassed | Input::LockWaitPassed => return Err(Refusal::Stale),
             Input::Recovered { epoch } => {
-                if self.calls().any(|(_, _, call)| call.state == CallState::InFlight) {
+                if self.calls().any(|(_, _, call)| call.may_have_gone_on(at)) {
                     self.note(at, Event::Recovered { epoch }, &mut handled);
                 }
-                handled.effects.extend(self.effects());
+                self.run_on(at, &mut handled);
+                if self.end.is_none() {
+                    handled.effects = self.effects();
+                }
+                return Ok(handled);
             }
             Input::Command { command, by } => self.carry_out(at, &command, by, &mut handled)?,
         }
@@ -154,6 +163,11 @@ impl Saga {
         effects
     }
 
+    fn has_call(&self, id: CallId) -> bool {
+        let step = self.definition.steps.get(id.step.get());
+        step.is_some_and(|step| step.operation(id.op).is_some())
+    }
+
     /// What the saga as a whole waits for.
     fn waits(&self) -> Vec<Effect> {
         let mut effects = Vec::new();
@@ -175,10 +189,7 @@ impl Saga {
     }
 
     fn retry_timer(&self, id: CallId) -> Option<Effect> {
-        let at = match self.step(id.step).call(id.op).state {
-            CallState::Waiting { until } | CallState::Stuck { until: Some(until) } => until,
-            _ => return None,
-        };
+        let at = self.step(id.step).call(id.op).state.due()?;
         (!self.paused).then_some(Effect::Arm { timer: Timer::Retry(id), at })
     }
 
@@ -248,18 +259,20 @@ impl Saga {
             .is_some_and(|problem| problem.kind == AttemptFailure::Expression);
         self.note(at, Event::CallAnswered { step, op, attempt, answer }, handled);
         let definition = Arc::clone(&self.definition);
-        let is_persistent = self.is_persistent(definition.step(step), op);
+        let may_end =
+            !self.is_persistent(definition.step(step), op) && !self.must_become_known(step, op);
         match outcome {
             OutcomeKind::Succeeded => {}
-            OutcomeKind::Refused if !is_persistent => {}
+            OutcomeKind::Refused if may_end => {}
             OutcomeKind::Refused if is_hopeless => {
                 self.note(at, Event::CallStuck { step, op, until: None }, handled);
             }
             OutcomeKind::Pending => {
                 let own = definition.step(step).operation(op).and_then(|own| own.timeout);
                 let until = at.after(own.or(timeout).unwrap_or(PENDING_MAX));
-                let location = location
-                    .filter(|_| matches!(definition.step(step).completion, Completion::Poll { .. }));
+                let location = location.filter(|_| {
+                    matches!(definition.step(step).completion, Completion::Poll { .. })
+                });
                 self.note(at, Event::CallPending { step, op, until, location }, handled);
             }
             OutcomeKind::Refused | OutcomeKind::Retryable | OutcomeKind::Unknown => {
@@ -278,24 +291,19 @@ impl Saga {
         handled: &mut Handled,
     ) -> Result<(), Refusal> {
         let call = self.step(step).call(op);
-        match call.state {
-            CallState::Pending { until, .. } if until <= at => {
-                let answer = Answer::failed(
-                    OutcomeKind::Unknown,
-                    true,
-                    super::Problem {
-                        kind: AttemptFailure::NotCompleted,
-                        status: None,
-                        detail: "it was accepted, but not completed in time".to_owned(),
-                        body: None,
-                    },
-                );
-                let attempt = call.attempts;
-                self.answered(at, CallId { step, op }, attempt, Box::new(answer), handled);
-                Ok(())
-            }
-            _ => Err(Refusal::Stale),
+        let attempt = call.attempts;
+        if !matches!(call.state, CallState::Pending { until, .. } if until <= at) {
+            return Err(Refusal::Stale);
         }
+        let problem = super::Problem {
+            kind: AttemptFailure::NotCompleted,
+            status: None,
+            detail: "it was accepted, but not completed in time".to_owned(),
+            body: None,
+        };
+        let answer = Box::new(Answer::failed(OutcomeKind::Unknown, true, problem));
+        self.answered(at, CallId { step, op }, attempt, answer, handled);
+        Ok(())
     }
 
     /// What follows a failed attempt that is not final by itself.
@@ -306,9 +314,7 @@ impl Saga {
         let is_persistent = self.is_persistent(step, op);
         let is_open_pivot =
             op.is_forward() && self.decision.is_none() && self.open_pivot() == Some(index);
-        // A pivot that may have happened and cannot be undone has to become known, whatever else
-        // asks for an abort.
-        let must_know = is_open_pivot && call.maybe_effect && step.undo.is_none();
+        let must_know = self.must_become_known(index, op);
         if op.is_forward() && !is_persistent && !must_know {
             let is_aborting =
                 self.decision == Some(Decision::Abort) || self.abort_reason().is_some();
@@ -343,10 +349,7 @@ impl Saga {
         handled: &mut Handled,
     ) -> Result<(), Refusal> {
         let call = self.step(step).call(op);
-        let is_due = match call.state {
-            CallState::Waiting { until } | CallState::Stuck { until: Some(until) } => until <= at,
-            _ => false,
-        };
+        let is_due = call.state.due().is_some_and(|due| due <= at);
         if !is_due || self.paused || self.held {
             return Err(Refusal::Stale);
         }

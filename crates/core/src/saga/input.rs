@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Op, Status, Token};
+use super::{Answer, CallId, Op, Status, Token};
 use crate::{Json, StepId, StepIndex};
 
 /// Who asked for something, and why.
@@ -73,6 +73,24 @@ pub enum Input {
         /// Who and why.
         by: Actor,
     },
+}
+
+impl Input {
+    /// The call that it is about, if it is about one.
+    pub(super) const fn call(&self) -> Option<CallId> {
+        match self {
+            Self::Answered { step, op, .. }
+            | Self::Completed { step, op, .. }
+            | Self::PendingExpired { step, op }
+            | Self::RetryDue { step, op } => Some(CallId { step: *step, op: *op }),
+            Self::Granted(_)
+            | Self::StartDue
+            | Self::DeadlinePassed
+            | Self::LockWaitPassed
+            | Self::Recovered { .. }
+            | Self::Command { .. } => None,
+        }
+    }
 }
 
 /// What a client or operator may ask of a live saga.

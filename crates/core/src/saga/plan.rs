@@ -17,20 +17,20 @@ impl Saga {
         match self.decision {
             None if !self.started => self.leave_queue(now),
             None => self.decide().or_else(|| self.start_forward()),
-            Some(Decision::Commit) => {
-                self.hold_refused().or_else(|| self.start_forward()).or_else(|| self.start_confirm()).or_else(|| self.complete())
+            Some(Decision::Commit) => self
+                .hold_refused()
+                .or_else(|| self.start_forward())
+                .or_else(|| self.start_confirm())
+                .or_else(|| self.complete()),
+            Some(Decision::Abort) => {
+                self.give_up_forward().or_else(|| self.start_undo()).or_else(|| {
+                    self.is_undone().then(|| Self::ended(EndStatus::Compensated, None, None))
+                })
             }
-            Some(Decision::Abort) => self.give_up_forward().or_else(|| self.start_undo()).or_else(
-                || self.is_undone().then(|| Self::ended(EndStatus::Compensated, None, None)),
-            ),
         }
     }
 
-    fn ended(
-        status: EndStatus,
-        output: Option<crate::Json>,
-        problem: Option<Problem>,
-    ) -> Event {
+    fn ended(status: EndStatus, output: Option<crate::Json>, problem: Option<Problem>) -> Event {
         Event::Ended { status, output, problem }
     }
 
@@ -78,8 +78,7 @@ impl Saga {
     pub fn failed_step(&self) -> Option<(StepIndex, Op)> {
         self.definition.indices().find_map(|index| {
             let (step, state) = (self.definition.step(index), self.step(index));
-            let is_failed =
-                matches!(state.forward.state, CallState::Refused | CallState::GivenUp);
+            let is_failed = matches!(state.forward.state, CallState::Refused | CallState::GivenUp);
             (is_failed && !step.optional && state.skipped.is_none())
                 .then(|| (index, step.forward_op()))
         })
@@ -87,44 +86,49 @@ impl Saga {
 
     fn failure_sentence(&self, index: StepIndex) -> String {
         let (step, forward) = (self.definition.step(index), &self.step(index).forward);
-        let how = match forward.state {
-            CallState::Refused => "was refused",
-            _ if forward.maybe_effect => "stayed unknown",
-            _ => "could not be made",
+        let how = if forward.state == CallState::Refused {
+            "was refused"
+        } else if forward.maybe_effect {
+            "stayed unknown"
+        } else {
+            "could not be made"
         };
-        let why = forward.problem.as_ref().map_or(String::new(), |problem| {
-            format!(": {}", problem.detail)
-        });
+        let why = forward
+            .problem
+            .as_ref()
+            .map_or(String::new(), |problem| format!(": {}", problem.detail));
         format!("{} of step {} {how}{why}", step.forward_op(), step.id)
     }
 
-    /// Starts (or skips) the first step that may start.
+    /// Leaves out, or starts, the first step that may start. Conditions come before calls: one
+    /// that fails may decide to abort, and nothing must be sent after that.
     fn start_forward(&self) -> Option<Event> {
         if self.paused || self.held {
             return None;
         }
-        let step = self.definition.indices().find(|index| self.may_start(*index))?;
-        Some(match self.condition(step) {
-            Ok(true) => {
-                Event::CallStarted { step, op: self.definition.step(step).forward_op(), attempt: 1 }
-            }
-            Ok(false) => Event::StepSkipped { step, reason: SkipReason::Condition },
-            Err(error) => Event::CallAnswered {
-                step,
-                op: self.definition.step(step).forward_op(),
-                attempt: 0,
-                answer: Box::new(Answer::failed(
-                    OutcomeKind::Refused,
-                    false,
-                    Problem {
+        let mut first = None;
+        for step in self.definition.indices().filter(|index| self.may_start(*index)) {
+            let op = self.definition.step(step).forward_op();
+            match self.condition(step) {
+                Ok(true) => {
+                    first.get_or_insert(Event::CallStarted { step, op, attempt: 1 });
+                }
+                Ok(false) => {
+                    return Some(Event::StepSkipped { step, reason: SkipReason::Condition });
+                }
+                Err(error) => {
+                    let problem = Problem {
                         kind: AttemptFailure::Expression,
                         status: None,
                         detail: format!("`when` could not be evaluated: {error}"),
                         body: None,
-                    },
-                )),
-            },
-        })
+                    };
+                    let answer = Box::new(Answer::failed(OutcomeKind::Refused, false, problem));
+                    return Some(Event::CallAnswered { step, op, attempt: 0, answer });
+                }
+            }
+        }
+        first
     }
 
     /// After the commit decision a forward call that cannot even be made (its `when` failed) has
@@ -134,11 +138,17 @@ impl Saga {
         Some(Event::CallStuck { step, op, until: None })
     }
 
+    /// Not only the direct predecessors count: one of them may be skipped before those that it
+    /// comes after are done.
     fn may_start(&self, index: StepIndex) -> bool {
-        let state = self.step(index);
+        let (state, graph) = (self.step(index), &self.definition.graph);
         state.skipped.is_none()
             && state.forward.state == CallState::Idle
-            && self.definition.graph.starts_after(index).iter().all(|earlier| self.is_done(*earlier))
+            && graph.starts_after(index).iter().all(|earlier| self.is_done(*earlier))
+            && self
+                .definition
+                .indices()
+                .all(|earlier| !graph.is_before(earlier, index) || self.is_done(earlier))
     }
 
     fn start_confirm(&self) -> Option<Event> {

@@ -77,7 +77,8 @@ impl Saga {
         let is_visible = |other: StepIndex| match call {
             None => true,
             Some((index, op)) => {
-                self.definition.graph.is_before(other, index) || (other == index && !op.is_forward())
+                self.definition.graph.is_before(other, index)
+                    || (other == index && !op.is_forward())
             }
         };
         let steps = self.definition.indices().filter(|other| is_visible(*other)).map(|other| {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Accepted, Actor, Decision, EndStatus, ForwardOutcome, Op, Problem, SkipReason, Status, Token};
+use super::{
+    Accepted, Actor, Decision, EndStatus, ForwardOutcome, Op, Problem, SkipReason, Status, Token,
+};
 use crate::definition::{Definition, Step, StepKind};
 use crate::{CallKey, Json, LockKey, RetryPolicy, SagaId, StepIndex, Timestamp};
 
@@ -114,6 +116,21 @@ impl CallState {
             Self::Idle | Self::Succeeded | Self::Refused | Self::GivenUp | Self::Stuck { .. } => {
                 false
             }
+        }
+    }
+
+    /// When it is tried again by itself.
+    pub(super) const fn due(&self) -> Option<Timestamp> {
+        match self {
+            Self::Waiting { until } => Some(*until),
+            Self::Stuck { until } => *until,
+            Self::Idle
+            | Self::InFlight
+            | Self::Pending { .. }
+            | Self::Failed
+            | Self::Succeeded
+            | Self::Refused
+            | Self::GivenUp => None,
         }
     }
 
@@ -267,10 +284,9 @@ impl Saga {
 
     /// The first call that needs an operator.
     pub fn stuck(&self) -> Option<(StepIndex, Op)> {
-        self.calls().find_map(|(step, op, call)| match call.state {
-            CallState::Stuck { .. } if self.steps[step.get()].skipped.is_none() => Some((step, op)),
-            _ => None,
-        })
+        self.calls()
+            .find(|(_, _, call)| matches!(call.state, CallState::Stuck { .. }))
+            .map(|(step, op, _)| (step, op))
     }
 
     /// Every call of every step, whether it was started or not.
@@ -354,6 +370,17 @@ impl Saga {
     /// unless it is optional (rule 8).
     pub(super) fn is_persistent(&self, step: &Step, op: Op) -> bool {
         !op.is_forward() || (self.decision == Some(Decision::Commit) && !step.optional)
+    }
+
+    /// Whether a forward call must become known before the saga can go either way: it is the
+    /// pivot, may have happened, and nothing can undo it (rule 9). A refusal does not make it
+    /// known, since the attempt that stayed unanswered may still arrive (rule 5).
+    pub(super) fn must_become_known(&self, index: StepIndex, op: Op) -> bool {
+        op.is_forward()
+            && self.decision.is_none()
+            && self.open_pivot() == Some(index)
+            && self.definition.step(index).undo.is_none()
+            && self.step(index).forward.maybe_effect
     }
 
     /// The pivot that decides, unless it is skipped.

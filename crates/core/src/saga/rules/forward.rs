@@ -1,0 +1,87 @@
+//! Rules 3 and 12, and what holds new things back: pause, hand-over, deadline.
+
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+
+use super::story::{Entry, Known, Story, begun};
+use crate::saga::{EndStatus, Event};
+
+/// Rule 3: a step starts, or is left out, when all that it comes after is settled; the pivot when
+/// all that is not past a pivot is.
+pub(super) fn steps_come_in_order(story: &Story) -> TestCaseResult {
+    let graph = &story.definition.graph;
+    let judge = |entry: &Entry, known: &Known| {
+        let Some(step) = fact(entry).and_then(begun) else { return Ok(()) };
+        let is_pivot = story.definition.step(step).pivot;
+        for other in story.definition.indices().filter(|other| *other != step) {
+            let comes_first = graph.is_before(other, step)
+                || (is_pivot && !graph.is_past_pivot(other) && !story.definition.step(other).pivot);
+            prop_assert!(
+                !comes_first || known.is_settled(&story.definition, other),
+                "{step:?} begins before {other:?} is settled"
+            );
+        }
+        Ok(())
+    };
+    story.scan(judge).map(drop)
+}
+
+/// Nothing new starts while a saga is paused or handed over.
+pub(super) fn nothing_starts_while_held_back(story: &Story) -> TestCaseResult {
+    let judge = |entry: &Entry, known: &Known| {
+        if let Some(Event::CallStarted { step, op, .. }) = fact(entry) {
+            prop_assert!(!known.is_paused(), "{op} of {step:?} starts while paused");
+            prop_assert!(!known.is_held, "{op} of {step:?} starts while handed over");
+        }
+        Ok(())
+    };
+    story.scan(judge).map(drop)
+}
+
+/// After the deadline no forward call starts or is repeated before the decision, but for a pivot
+/// that has to become known.
+pub(super) fn nothing_starts_after_the_deadline(story: &Story) -> TestCaseResult {
+    let judge = |entry: &Entry, known: &Known| {
+        if let Some(Event::CallStarted { step, op, attempt }) = fact(entry)
+            && op.is_forward()
+            && known.decision().is_none()
+            && known.has(|event| matches!(event, Event::DeadlinePassed))
+        {
+            let is_repeated_pivot = story.definition.graph.pivot() == Some(*step) && *attempt > 1;
+            prop_assert!(is_repeated_pivot, "{op} of {step:?} starts after the deadline");
+        }
+        Ok(())
+    };
+    story.scan(judge).map(drop)
+}
+
+/// Rule 12, as far as one saga can keep it: nothing is sent without the lock keys, they are given
+/// back when nothing is on its way any more, and who has them has not waited too long.
+pub(super) fn nothing_is_sent_without_the_lock(story: &Story) -> TestCaseResult {
+    let judge = |entry: &Entry, known: &Known| {
+        let is_granted = known.journal[..known.durable]
+            .iter()
+            .any(|record| matches!(record.event, Event::LockGranted { .. }));
+        if let Entry::Sent { call, .. } = entry {
+            prop_assert!(is_granted || !story.is_locked, "{call:?} is sent without the lock");
+        }
+        if let Some(Event::LockWaitPassed) = fact(entry) {
+            prop_assert!(!is_granted, "it has its keys, but waited too long for them");
+        }
+        if let Some(Event::Ended { status, .. }) = fact(entry)
+            && *status != EndStatus::Abandoned
+        {
+            prop_assert!(known.open.is_empty(), "it ends while {:?} is on its way", known.open);
+        }
+        Ok(())
+    };
+    story.scan(judge).map(drop)
+}
+
+/// The fact that an entry is, if it is one.
+pub(super) const fn fact(entry: &Entry) -> Option<&Event> {
+    match entry {
+        Entry::Fact(record) => Some(&record.event),
+        _ => None,
+    }
+}

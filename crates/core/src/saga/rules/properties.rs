@@ -1,0 +1,74 @@
+//! Every rule holds in every run.
+
+use proptest::prelude::*;
+use proptest::test_runner::{TestCaseError, TestCaseResult};
+
+use super::calm::{Run, any_run};
+use super::moves::Weather;
+use super::story::Story;
+use super::{backward, decision, ending, forward, repetition};
+
+type Rule = fn(&Story) -> TestCaseResult;
+
+/// The rules with what they say. Rules 1 and 11 are the store's and the engine's.
+const RULES: &[(&str, Rule)] = &[
+    ("rules 2 and 13: it comes to rest, and a replay is the same", ending::world_and_machine_agree),
+    ("rule 3: order forward", forward::steps_come_in_order),
+    ("rule 4: one decision", decision::there_is_one_decision),
+    ("rule 4: commit comes with the pivot", decision::commit_comes_with_the_pivot),
+    ("rule 5: what may have happened is undone", backward::what_may_have_happened_is_undone),
+    ("rule 5: nothing else is undone", backward::nothing_else_is_undone),
+    ("rule 6: order backward", backward::undo_goes_backward),
+    ("rule 7: undo does not overtake", backward::undo_does_not_overtake),
+    ("rule 8: nothing is given up", repetition::nothing_is_given_up_after_the_decision),
+    ("rule 9: the pivot", decision::the_pivot_is_the_point_of_no_return),
+    ("rule 10: the same request", repetition::every_attempt_sends_the_same),
+    ("rule 10: attempts are journalled", repetition::every_attempt_is_journalled),
+    ("rule 12: locks", forward::nothing_is_sent_without_the_lock),
+    ("pause and hand-over", forward::nothing_starts_while_held_back),
+    ("the deadline", forward::nothing_starts_after_the_deadline),
+    ("completed means done", ending::completed_means_done),
+    ("compensated means without effect", ending::compensated_means_without_effect),
+];
+
+fn every_rule_holds(run: &Run) -> TestCaseResult {
+    let story = run.story();
+    for (sentence, rule) in RULES {
+        rule(&story).map_err(|why| TestCaseError::fail(format!("{sentence}: {why}")))?;
+    }
+    Ok(())
+}
+
+/// `PROPTEST_CASES` makes it longer.
+fn config() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn every_rule_holds_in_fair_weather(run in any_run(Weather::Fair)) {
+        every_rule_holds(&run)?;
+    }
+
+    #[test]
+    fn every_rule_holds_when_participants_fail(run in any_run(Weather::Rough)) {
+        every_rule_holds(&run)?;
+    }
+
+    #[test]
+    fn every_rule_holds_when_answers_come_late(run in any_run(Weather::Slow)) {
+        every_rule_holds(&run)?;
+    }
+
+    #[test]
+    fn every_rule_holds_when_coordinators_crash(run in any_run(Weather::Crashes)) {
+        every_rule_holds(&run)?;
+    }
+
+    #[test]
+    fn every_rule_holds_when_operators_meddle(run in any_run(Weather::Meddling)) {
+        every_rule_holds(&run)?;
+    }
+}

@@ -1,0 +1,504 @@
+//! The engine and the participants of one saga, played by moves.
+//!
+//! Facts become durable when the machine asks for it, or by chance; a crash loses the rest, but
+//! nothing that was sent. Facts of one input are written together, so they are lost together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::moves::{Move, Reply};
+use super::participant::{Truth, output};
+use super::plan::Plan;
+use super::story::{Entry, Fate, Story};
+use crate::definition::Definition;
+use crate::saga::{
+    Accepted, Answer, AttemptFailure, CallId, CallState, Effect, Handled, Input, Op, OutcomeKind,
+    Problem, Record, Refusal, Saga, Status, Timer, Token,
+};
+use crate::{Json, LockKey, SagaId, StepIndex, Timestamp};
+
+/// One saga and all around it.
+pub(super) struct World {
+    pub(super) plan: Plan,
+    pub(super) definition: Arc<Definition>,
+    pub(super) saga: Saga,
+    pub(super) now: Timestamp,
+    pub(super) records: Vec<Record>,
+    /// Where the facts of one input end.
+    boundaries: Vec<usize>,
+    durable: usize,
+    /// Attempts that are to be answered.
+    pub(super) open: BTreeMap<CallId, Attempt>,
+    /// Work that was accepted and not finished.
+    pub(super) pending: BTreeSet<CallId>,
+    /// Attempts that may still arrive.
+    pub(super) late: Vec<CallId>,
+    pub(super) timers: BTreeMap<Timer, Timestamp>,
+    pub(super) lock_asked: bool,
+    pub(super) is_held: bool,
+    pub(super) truth: Vec<Truth>,
+    pub(super) entries: Vec<Entry>,
+    pub(super) faults: Vec<String>,
+    epoch: u64,
+}
+
+/// One attempt on its way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attempt {
+    number: u32,
+    kind: AttemptKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum AttemptKind {
+    Call,
+    Drain,
+    /// Its request could not be made.
+    Unmade,
+}
+
+impl World {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let definition = plan.definition();
+        let start = Timestamp(1_000_000);
+        let later =
+            |is_wanted: bool, secs: i64| is_wanted.then_some(Timestamp(start.0 + secs * 1_000_000));
+        let keys: &[&str] = if plan.locked { &["user:1", "user:2"] } else { &[] };
+        let accepted = Accepted {
+            saga_id: SagaId::new("s-1").unwrap(),
+            definition: definition.digest.clone(),
+            definition_name: definition.name.clone(),
+            definition_version: Some(1),
+            input: Json::from_value(&Plan::input()),
+            labels: BTreeMap::new(),
+            lock_keys: keys.iter().map(|key| LockKey::new(key).unwrap()).collect(),
+            start_at: later(plan.start_later, 5),
+            deadline_at: later(plan.deadline, 12),
+            lock_wait_until: later(plan.locked && plan.lock_wait, 7),
+            traceparent: None,
+        };
+        let (saga, handled) = Saga::accept(Arc::clone(&definition), accepted, start);
+        let mut world = Self {
+            plan: plan.clone(),
+            truth: vec![Truth::default(); definition.steps.len()],
+            definition,
+            saga,
+            now: start,
+            records: Vec::new(),
+            boundaries: Vec::new(),
+            durable: 0,
+            open: BTreeMap::new(),
+            pending: BTreeSet::new(),
+            late: Vec::new(),
+            timers: BTreeMap::new(),
+            lock_asked: false,
+            is_held: false,
+            entries: Vec::new(),
+            faults: Vec::new(),
+            epoch: 1,
+        };
+        world.absorb(handled);
+        world
+    }
+
+    pub(super) fn into_story(self) -> Story {
+        Story {
+            definition: self.definition,
+            entries: self.entries,
+            status: self.saga.status(),
+            truth: self.truth,
+            faults: self.faults,
+            is_locked: self.plan.locked,
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.saga.status().is_terminal()
+    }
+
+    pub(super) fn play(&mut self, one: &Move) {
+        match one {
+            Move::Late { pick } => self.arrive_late(*pick),
+            _ if self.has_ended() => {}
+            Move::Answer { pick, reply } => {
+                if let Some(call) = nth(self.open.keys(), *pick) {
+                    self.answer(call, *reply);
+                }
+            }
+            Move::Fire { pick } => {
+                if let Some(timer) = nth(self.timers.keys(), *pick) {
+                    self.fire(timer);
+                }
+            }
+            Move::Complete { pick, reply } => {
+                if let Some(call) = nth(self.pending.iter(), *pick) {
+                    self.complete(call, *reply);
+                }
+            }
+            Move::Grant => self.grant(),
+            Move::Crash { kept, arrived } => self.crash(*kept, *arrived),
+            Move::Flush => self.flush(),
+            Move::Hold => {
+                self.saga.hold();
+                self.is_held = true;
+                self.entries.push(Entry::Held);
+            }
+            Move::Ask { what, pick } => self.ask(*what, *pick),
+            Move::Stray { what, pick } => self.stray(*what, *pick),
+        }
+    }
+
+    // --- the engine --------------------------------------------------------------------------
+
+    /// Gives the saga an input; one that is refused must change nothing.
+    pub(super) fn tell(&mut self, input: Input) -> Result<(), Refusal> {
+        let before = self.saga.clone();
+        match self.saga.handle(self.now, input) {
+            Ok(handled) => {
+                self.absorb(handled);
+                Ok(())
+            }
+            Err(refusal) => {
+                if !is_same(&before, &self.saga) {
+                    self.faults.push(format!("changed by an input that it refused: {refusal}"));
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    fn absorb(&mut self, handled: Handled) {
+        let is_awaited = handled.is_awaited();
+        for record in handled.records {
+            self.entries.push(Entry::Fact(record.clone()));
+            self.records.push(record);
+        }
+        self.boundaries.push(self.records.len());
+        if is_awaited {
+            self.flush();
+        }
+        for effect in handled.effects {
+            self.perform(&effect);
+        }
+        self.check();
+    }
+
+    fn flush(&mut self) {
+        self.durable = self.records.len();
+        self.entries.push(Entry::Durable(self.durable));
+    }
+
+    fn perform(&mut self, effect: &Effect) {
+        match *effect {
+            Effect::Call { call, attempt } => {
+                let request = self.saga.request(call);
+                let kind = if request.is_ok() { AttemptKind::Call } else { AttemptKind::Unmade };
+                self.entries.push(Entry::Sent { call, attempt, request });
+                self.begin(call, Attempt { number: attempt, kind });
+            }
+            Effect::Drain { call, attempt } => {
+                self.entries.push(Entry::Drained { call });
+                self.begin(call, Attempt { number: attempt, kind: AttemptKind::Drain });
+            }
+            Effect::Arm { timer, at } => {
+                self.timers.insert(timer, at);
+            }
+            Effect::Lock { .. } => self.lock_asked = true,
+            Effect::Poll { .. } => {}
+            Effect::End { .. } => self.timers.clear(),
+        }
+    }
+
+    fn begin(&mut self, call: CallId, attempt: Attempt) {
+        if self.open.insert(call, attempt).is_some() {
+            self.faults.push(format!("two attempts of {call:?} at once"));
+        }
+    }
+
+    /// What the machine would ask for after a recovery is just what is on its way now.
+    fn check(&mut self) {
+        if self.saga.fact_count() != self.records.len() as u64 {
+            self.faults.push(format!("counts {} facts", self.saga.fact_count()));
+        }
+        let effects = self.saga.effects();
+        let calls: BTreeMap<CallId, u32> = effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Call { call, attempt } | Effect::Drain { call, attempt } => {
+                    Some((*call, *attempt))
+                }
+                _ => None,
+            })
+            .collect();
+        let open: BTreeMap<_, _> =
+            self.open.iter().map(|(call, attempt)| (*call, attempt.number)).collect();
+        if calls != open {
+            self.faults.push(format!("open are {open:?}, a recovery makes {calls:?}"));
+        }
+        for effect in &effects {
+            if let Some(fault) = self.lacks(effect) {
+                self.faults.push(fault);
+            }
+        }
+        let is_quiet = effects.is_empty() && !self.has_ended();
+        if is_quiet
+            && !self.saga.is_paused()
+            && !self.is_held
+            && self.saga.status() != Status::Suspended
+        {
+            self.faults.push("it lives, waits for nothing and does not say so".to_owned());
+        }
+    }
+
+    fn lacks(&self, effect: &Effect) -> Option<String> {
+        let is_there = match effect {
+            // Times that came too early or are for the next owner are not waited for again.
+            Effect::Arm { timer: Timer::Start, at } if *at <= self.now => true,
+            Effect::Arm { .. } if self.is_held => true,
+            Effect::Arm { timer, at } => self.timers.get(timer) == Some(at),
+            Effect::Lock { .. } => self.lock_asked,
+            _ => true,
+        };
+        (!is_there).then(|| format!("a recovery asks for {effect:?}, which nothing waits for"))
+    }
+
+    pub(super) fn fire(&mut self, timer: Timer) {
+        let Some(at) = self.timers.remove(&timer) else { return };
+        self.now = self.now.max(at);
+        let input = match timer {
+            Timer::Start => Input::StartDue,
+            Timer::Deadline => Input::DeadlinePassed,
+            Timer::LockWait => Input::LockWaitPassed,
+            Timer::Retry(CallId { step, op }) => Input::RetryDue { step, op },
+            Timer::Pending(call) => {
+                if let CallState::Pending { until, .. } = self.state(call)
+                    && until <= self.now
+                {
+                    self.entries.push(Entry::Settled { call, fate: Fate::Dirty });
+                }
+                Input::PendingExpired { step: call.step, op: call.op }
+            }
+        };
+        // A time that nothing waits for any more is stale, and that is all.
+        let _ = self.tell(input);
+    }
+
+    pub(super) fn grant(&mut self) {
+        if std::mem::take(&mut self.lock_asked) {
+            // The grant stays asked for if the saga has no more use for it.
+            let _ = self.tell(Input::Granted(vec![Token(7), Token(8)]));
+        }
+    }
+
+    /// The coordinator is gone; another one goes on from what was kept.
+    pub(super) fn crash(&mut self, kept: usize, arrived: u8) {
+        let mut ends: Vec<usize> =
+            self.boundaries.iter().copied().filter(|end| *end >= self.durable).collect();
+        ends.dedup();
+        let kept = nth(ends.iter(), kept).unwrap_or(self.durable);
+        let open = std::mem::take(&mut self.open);
+        for (index, (call, attempt)) in open.into_iter().enumerate() {
+            if attempt.kind != AttemptKind::Call {
+                continue;
+            }
+            if arrived & (1 << (index % 8)) == 0 {
+                self.late.push(call);
+            } else {
+                self.take(call, true);
+            }
+        }
+        let is_whole = kept == self.records.len();
+        self.records.truncate(kept);
+        self.boundaries.retain(|end| *end <= kept);
+        self.durable = kept;
+        self.timers.clear();
+        (self.lock_asked, self.is_held) = (false, false);
+        self.entries.push(Entry::Crashed(kept));
+        let text = serde_json::to_string(&self.records).unwrap();
+        let read: Vec<Record> = serde_json::from_str(&text).unwrap();
+        let replayed = Saga::replay(Arc::clone(&self.definition), &read).unwrap();
+        if is_whole && !is_same(&replayed, &self.saga) {
+            self.faults
+                .push(format!("replayed as {:?}, was {:?}", replayed.steps, self.saga.steps));
+        }
+        self.saga = replayed;
+        self.epoch += 1;
+        let had_ended = self.has_ended();
+        let recovered = self.tell(Input::Recovered { epoch: self.epoch });
+        if recovered.is_err() != had_ended {
+            self.faults.push(format!("recovery of a live saga gave {recovered:?}"));
+        }
+    }
+
+    // --- the participants --------------------------------------------------------------------
+
+    pub(super) fn take(&mut self, call: CallId, is_willing: bool) -> bool {
+        let truth = &mut self.truth[call.step.get()];
+        let was_undone = truth.undone;
+        let is_taken = truth.take(call.op, is_willing);
+        if truth.undone && !was_undone {
+            self.entries.push(Entry::Undone(call.step));
+        }
+        is_taken
+    }
+
+    pub(super) fn answer(&mut self, call: CallId, reply: Reply) {
+        let Some(attempt) = self.open.remove(&call) else { return };
+        let (answer, fate) = match attempt.kind {
+            AttemptKind::Call => self.reply(call, reply),
+            AttemptKind::Drain => {
+                (failed(OutcomeKind::Unknown, true, AttemptFailure::Interrupted), Fate::Dirty)
+            }
+            AttemptKind::Unmade => {
+                (failed(OutcomeKind::Refused, false, AttemptFailure::Expression), Fate::Clean)
+            }
+        };
+        self.entries.push(if answer.outcome == OutcomeKind::Pending {
+            Entry::Pending { call }
+        } else {
+            Entry::Answered { call, fate }
+        });
+        let CallId { step, op } = call;
+        let attempt = attempt.number;
+        let told = self.tell(Input::Answered { step, op, attempt, answer: Box::new(answer) });
+        if let Err(refusal) = told {
+            self.faults.push(format!("the answer to {call:?} was dropped: {refusal}"));
+        }
+    }
+
+    fn reply(&mut self, call: CallId, reply: Reply) -> (Answer, Fate) {
+        match reply {
+            Reply::Succeed | Reply::Refuse if self.take(call, reply == Reply::Succeed) => {
+                let output = output(call.step).filter(|_| call.op.is_forward());
+                (Answer::succeeded(output), Fate::Dirty)
+            }
+            Reply::Succeed | Reply::Refuse => {
+                // Whoever refuses a key drops the work that it had accepted under it.
+                self.pending.remove(&call);
+                (failed(OutcomeKind::Refused, true, AttemptFailure::Status), Fate::Clean)
+            }
+            Reply::Unsent => {
+                (failed(OutcomeKind::Retryable, false, AttemptFailure::Connect), Fate::Clean)
+            }
+            Reply::Fault { took_effect } => {
+                self.take_or_late(call, took_effect);
+                (failed(OutcomeKind::Retryable, true, AttemptFailure::Status), Fate::Dirty)
+            }
+            Reply::Silence { took_effect } => {
+                self.take_or_late(call, took_effect);
+                (failed(OutcomeKind::Unknown, true, AttemptFailure::Timeout), Fate::Dirty)
+            }
+            Reply::Later => {
+                self.pending.insert(call);
+                let mut answer = failed(OutcomeKind::Pending, true, AttemptFailure::Status);
+                answer.problem = None;
+                answer.location = Some("/jobs/1".to_owned());
+                (answer, Fate::Dirty)
+            }
+        }
+    }
+
+    fn take_or_late(&mut self, call: CallId, is_now: bool) {
+        if is_now {
+            self.take(call, true);
+        } else {
+            self.late.push(call);
+        }
+    }
+
+    /// Accepted work is finished, whether anybody waits for it or not.
+    pub(super) fn complete(&mut self, call: CallId, reply: Reply) {
+        let CallId { step, op } = call;
+        let is_waited_for = matches!(self.state(call), CallState::Pending { .. });
+        if reply != Reply::Later {
+            self.pending.remove(&call);
+        }
+        // Late work that nobody waits for may do what it likes.
+        let reply = if is_waited_for { reply } else { Reply::Succeed };
+        let (answer, fate) = self.reply(call, reply);
+        if is_waited_for && reply != Reply::Later {
+            self.entries.push(Entry::Settled { call, fate });
+        }
+        let told = self.tell(Input::Completed { step, op, answer: Box::new(answer) });
+        // Who completes a call is answered when that is durable.
+        self.flush();
+        let is_taken = is_waited_for && reply != Reply::Later;
+        if told.is_ok() != is_taken {
+            self.faults.push(format!("{call:?} was completed with {reply:?}: {told:?}"));
+        }
+    }
+
+    fn arrive_late(&mut self, pick: usize) {
+        if !self.late.is_empty() {
+            let call = self.late.swap_remove(pick % self.late.len());
+            self.take(call, true);
+        }
+    }
+
+    // --- what nothing waits for --------------------------------------------------------------
+
+    fn stray(&mut self, what: u8, pick: usize) {
+        let step = StepIndex(u16::try_from(pick % (self.definition.steps.len() + 1)).unwrap());
+        let op = Op::ALL[(pick / 7) % Op::ALL.len()];
+        let call = CallId { step, op };
+        let exists = self.exists(call);
+        if exists && matches!(self.state(call), CallState::Pending { .. }) {
+            return;
+        }
+        let answer = Box::new(Answer::succeeded(None));
+        let input = match what % 5 {
+            0 => Input::Answered { step, op, attempt: 77, answer },
+            1 => Input::Completed { step, op, answer },
+            2 => Input::PendingExpired { step, op },
+            3 => Input::Granted(vec![Token(1)]),
+            // This one is only early, late or in vain.
+            _ => Input::RetryDue { step, op },
+        };
+        let may_fit = exists && matches!(input, Input::RetryDue { .. });
+        let told = self.tell(input.clone());
+        if told != Err(Refusal::Stale) && !may_fit {
+            self.faults.push(format!("{input:?} was not stale: {told:?}"));
+        }
+    }
+
+    fn exists(&self, call: CallId) -> bool {
+        let step = self.definition.steps.get(call.step.get());
+        step.is_some_and(|step| step.operation(call.op).is_some())
+    }
+
+    pub(super) fn state(&self, call: CallId) -> CallState {
+        self.saga.step(call.step).call(call.op).state.clone()
+    }
+}
+
+pub(super) fn failed(outcome: OutcomeKind, sent: bool, kind: AttemptFailure) -> Answer {
+    let detail = format!("it was {outcome}");
+    Answer::failed(outcome, sent, Problem { kind, status: None, detail, body: None })
+}
+
+/// The one that `pick` chooses among some.
+pub(super) fn nth<'a, T: Copy + 'a>(
+    some: impl ExactSizeIterator<Item = &'a T>,
+    pick: usize,
+) -> Option<T> {
+    let mut some = some;
+    let count = some.len();
+    (count > 0).then(|| some.nth(pick % count).copied())?
+}
+
+/// Whether two sagas are the same but for what no fact says.
+fn is_same(one: &Saga, other: &Saga) -> bool {
+    one.accepted == other.accepted
+        && one.accepted_at == other.accepted_at
+        && one.started == other.started
+        && one.tokens == other.tokens
+        && one.decision == other.decision
+        && one.reason == other.reason
+        && one.cancel == other.cancel
+        && one.deadline_passed == other.deadline_passed
+        && one.lock_wait_passed == other.lock_wait_passed
+        && one.paused == other.paused
+        && one.steps == other.steps
+        && one.end == other.end
+        && one.fact_count == other.fact_count
+}
