@@ -95,7 +95,7 @@ fn answer(call: &OutgoingCall) -> ScriptedAnswer {
         _ if call.attempt == 1 && chance(&format!("{key}!"), 5) => {
             failed(OutcomeKind::Retryable, 503, "down for a moment")
         }
-        _ => {
+        Op::Action | Op::Compensation | Op::Try | Op::Confirm | Op::Cancel => {
             let output = Json::parse(r#"{"ok":true}"#).ok();
             ScriptedAnswer::after(delay, Answer::succeeded(output))
         }
