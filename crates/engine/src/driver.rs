@@ -198,7 +198,10 @@ impl Driver {
         match message {
             Message::Wait(waiter) => {
                 self.waiters.push(waiter);
-                self.tell_waiters();
+                // What this round has added so far is not durable: then it is told after the write.
+                if handled.records.is_empty() {
+                    self.tell_waiters();
+                }
             }
             Message::Hold => {
                 self.is_held = true;
