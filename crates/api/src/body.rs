@@ -41,7 +41,9 @@ impl<'a> Fields<'a> {
 
     /// The text of a field, if it is there and not `null`.
     pub(crate) fn raw(&mut self, name: &'static str) -> Option<&'a RawValue> {
-        self.known.push(name);
+        if !self.known.contains(&name) {
+            self.known.push(name);
+        }
         let (_, raw) = self.members.iter().find(|(own, _)| own == name)?;
         (raw.get() != "null").then_some(*raw)
     }

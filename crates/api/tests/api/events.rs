@@ -33,7 +33,7 @@ impl Stream {
     /// Reads until `part` has come.
     async fn until(&mut self, part: &str) -> &str {
         while !self.text.contains(part) {
-            let next = tokio::time::timeout(Duration::from_secs(60), self.body.next()).await;
+            let next = tokio::time::timeout(Duration::from_mins(1), self.body.next()).await;
             let Some(chunk) = next.expect("in time") else {
                 panic!("the stream ended before {part:?}: {}", self.text)
             };

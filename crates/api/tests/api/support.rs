@@ -239,13 +239,13 @@ fn mask(value: Value) -> Value {
     }
 }
 
-pub(crate) fn mask_times(text: &str) -> String {
+fn mask_times(text: &str) -> String {
     let mut parts = text.split("2026-01-");
     let mut masked = parts.next().unwrap().to_owned();
     for part in parts {
-        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit() || "T:.Z".contains(c));
+        let end = part.find('Z').unwrap();
         masked.push_str("[time]");
-        masked.push_str(rest);
+        masked.push_str(&part[end + 1..]);
     }
     masked
 }

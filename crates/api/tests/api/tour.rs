@@ -234,7 +234,7 @@ async fn a_suspended_saga_is_mended_by_commands() {
     log.add("pause again", &api.command("/v1/sagas/s-1/pause").await);
     log.add("retry while paused", &api.command("/v1/sagas/s-1/retry").await);
     assert_eq!(api.command("/v1/sagas/s-1/resume").await.status, StatusCode::OK);
-    api.engine.wait(&"s-1".parse().unwrap(), std::time::Duration::from_secs(60)).await.unwrap();
+    api.engine.wait(&"s-1".parse().unwrap(), std::time::Duration::from_mins(1)).await.unwrap();
     log.add("cancel", &api.command("/v1/sagas/s-1/cancel").await);
     let undone = api.post_with("/v1/sagas/s-1/steps/reserve/resolve-undone", &actor, &reason).await;
     log.add("resolve undone", &undone);
@@ -290,7 +290,9 @@ async fn a_running_saga_takes_what_fits_it() {
     let cancelled = api.post("/v1/sagas/r-3/cancel", &json!({ "reason": "changed my mind" })).await;
     assert_eq!(cancelled.status, StatusCode::OK);
     let id = "r-3".parse().unwrap();
-    api.engine.wait(&id, std::time::Duration::from_secs(9)).await.unwrap();
+    // What is reported as ended is in the store.
+    let ended = api.engine.wait(&id, std::time::Duration::from_secs(9)).await.unwrap().unwrap();
+    assert!(ended.saga.status().is_terminal());
     log.add("cancelled", &api.get("/v1/sagas/r-3").await);
     insta::assert_snapshot!("running", log.text());
 }
