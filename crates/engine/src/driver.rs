@@ -94,6 +94,15 @@ pub(crate) fn prepare(
     })
 }
 
+/// When a saga that waits for its lock keys must be looked at if nobody wakes it.
+pub(crate) fn lock_wake(saga: &Saga) -> Wake {
+    let accepted = saga.accepted();
+    match [accepted.lock_wait_until, accepted.deadline_at].into_iter().flatten().min() {
+        Some(at) => Wake::At(at),
+        None => Wake::Parked,
+    }
+}
+
 /// What the row of a saga in memory should say.
 pub(crate) fn header(saga: &Saga, now: Timestamp, wake: Wake) -> Header {
     let step = saga.stuck().or_else(|| saga.failed_step()).map(|(step, _)| step);
@@ -286,7 +295,7 @@ impl Driver {
         // says so; and whenever the row is written, the keys are asked for after it in the same
         // transaction, so that a release just before is not missed.
         let is_waiting = self.saga.waits_for_lock();
-        let wake = if is_waiting { self.lock_wake() } else { Wake::InMemory };
+        let wake = if is_waiting { lock_wake(&self.saga) } else { Wake::InMemory };
         let header = self.changed_header(now, wake);
         let is_lock = |effect: &Effect| matches!(effect, Effect::Lock { .. });
         let wants_lock = is_waiting && (header.is_some() || handled.effects.iter().any(is_lock));
@@ -339,15 +348,6 @@ impl Driver {
         }
         self.header = Header { updated_at: now, ..header };
         Some(self.header.clone())
-    }
-
-    /// When a saga that waits for its lock keys must be looked at if nobody wakes it.
-    fn lock_wake(&self) -> Wake {
-        let accepted = self.saga.accepted();
-        match [accepted.lock_wait_until, accepted.deadline_at].into_iter().flatten().min() {
-            Some(at) => Wake::At(at),
-            None => Wake::Parked,
-        }
     }
 
     fn perform(&mut self, effects: Vec<Effect>) {

@@ -192,7 +192,7 @@ impl Inner {
         }
         let wake = match (&work, saga.waits_for_lock()) {
             (Some(_), false) => Wake::InMemory,
-            (Some(_), true) => accepted.lock_wait_until.map_or(Wake::Parked, Wake::At),
+            (Some(_), true) => driver::lock_wake(&saga),
             (None, _) => Wake::At(now),
         };
         let header = driver::header(&saga, now, wake);

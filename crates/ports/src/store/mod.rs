@@ -18,7 +18,9 @@ use async_trait::async_trait;
 pub use batch::{AcceptOutcome, Append, Batch, Grant, Header, NewSaga, Settle, Wake, Written};
 pub use error::{Error, WriteError};
 pub use lease::{CoordinatorId, Epoch, Lease, Member, Partition};
-pub use registry::{DefinitionSummary, NewDefinition, PutParticipant, StoredDefinition, StoredParticipant};
+pub use registry::{
+    DefinitionSummary, NewDefinition, PutParticipant, StoredDefinition, StoredParticipant,
+};
 pub use saga::{InboxId, InboxItem, JournalPage, StoredSaga};
 
 use crate::{Cursor, Page, SagaFilter, SagaSummary};

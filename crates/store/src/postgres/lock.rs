@@ -67,7 +67,8 @@ WHERE s.saga_id = ANY($1::text[]) AND (s.ended_at IS NULL) IS TRUE
     )
 RETURNING s.partition, s.saga_id";
 
-/// Raises the tokens of all keys of those of the sagas $1 that are first in all their queues.
+/// Raises the tokens of all keys of those of the sagas $1 that are first in all their queues, and
+/// takes these sagas into memory.
 pub(super) const GRANT: &str = "\
 WITH first AS (
     SELECT t.saga_id, t.lock_key
@@ -78,6 +79,9 @@ WITH first AS (
         JOIN lock_ticket other ON other.lock_key = mine.lock_key AND other.ticket < mine.ticket
         WHERE mine.saga_id = w.saga_id
     )
+), loaded AS (
+    UPDATE saga SET wake_at = NULL
+    WHERE saga_id = ANY(ARRAY(SELECT saga_id FROM first)) AND (ended_at IS NULL) IS TRUE
 )
 UPDATE lock_fence f SET token = f.token + 1
 FROM first WHERE f.lock_key = first.lock_key

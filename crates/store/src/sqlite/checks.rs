@@ -4,7 +4,7 @@
 use sqlx::{AssertSqlSafe, Executor as _, Row as _, SqlSafeStr as _};
 use tempfile::TempDir;
 
-use super::statement::{FIRST_ROWS, FIXED_FACTS, Step, TAKE_TOKENS};
+use super::statement::{FIRST_ROWS, FIXED_FACTS, Step, TAKE_INTO_MEMORY, TAKE_TOKENS};
 use super::{
     SqliteOptions, SqliteStore, definition, inbox, lease, list, load, participant, retention,
 };
@@ -26,7 +26,7 @@ fn families() -> impl Iterator<Item = &'static str> {
         definition::STATEMENTS,
         participant::STATEMENTS,
         FIRST_ROWS,
-        &[FIXED_FACTS, TAKE_TOKENS],
+        &[FIXED_FACTS, TAKE_TOKENS, TAKE_INTO_MEMORY],
     ]
     .into_iter()
     .flatten()

@@ -8,7 +8,7 @@ use amends_core::saga::{Status, Token};
 use tokio::task::JoinSet;
 
 use super::PARTITIONS;
-use super::fixture::{FUTURE, World, append, header, id, queued};
+use super::fixture::{FUTURE, LONG, World, append, coordinator, header, id, queued};
 use crate::Store;
 use crate::store::{AcceptOutcome, Append, Batch, Grant, NewSaga, Partition, Wake, Written};
 
@@ -54,6 +54,28 @@ pub async fn free_keys_are_granted_at_once(store: Arc<dyn Store>) {
     assert_eq!(world.ask("bd").await, None, "b is held");
     assert_eq!(world.enter("d", &["d"]).await, None, "bd came first");
     assert!(world.enter("none", &[]).await.unwrap_or_default().is_empty());
+}
+
+/// Once its keys are granted a saga is in memory: if its coordinator dies before it writes what
+/// follows, the next one recovers it, since nobody else would ever wake it.
+pub async fn a_grant_takes_the_saga_into_memory(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let parked = |name: &str, grant| {
+        let mut new = NewSaga { grant, ..queued(name, &[name]) };
+        new.header.wake = Wake::Parked;
+        new
+    };
+    assert!(tokens(world.accept(parked("at-once", true)).await).is_some());
+    assert_eq!(tokens(world.accept(parked("asks", false)).await), None);
+    assert_eq!(tokens(world.accept(parked("waits", false)).await), None);
+    assert!(world.ask("asks").await.is_some());
+    let mut found = Vec::new();
+    for lease in &world.leases {
+        let sagas = world.store.recover(*lease, None, 100).await.unwrap();
+        found.extend(sagas.into_iter().map(|stored| stored.saga_id.to_string()));
+    }
+    found.sort();
+    assert_eq!(found, ["asks", "at-once"]);
 }
 
 /// With `grant` off a saga takes its place without its keys, and gets them when it asks.
@@ -203,6 +225,22 @@ pub async fn a_woken_saga_is_due_even_if_it_was_in_memory(store: Arc<dyn Store>)
         let due: Vec<&str> = due.iter().map(|own| own.saga_id.as_str()).collect();
         assert_eq!(due, [waiter.as_str()]);
     }
+}
+
+/// Whoever dies with keys in hand and nothing written since leaves a saga that is taken over.
+pub async fn a_granted_saga_is_recovered_by_the_next_owner(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.enter("at_once", &["a"]).await.unwrap();
+    world.enter("holder", &["b"]).await.unwrap();
+    assert_eq!(world.enter("asked", &["b"]).await, None);
+    assert_eq!(world.enter("waits", &["b"]).await, None);
+    world.end(&id("holder")).await;
+    world.ask("asked").await.unwrap();
+    world.store.release(&world.leases[0..1]).await.unwrap();
+    let lease = world.store.acquire(&coordinator("b"), 1, LONG).await.unwrap()[0];
+    let taken_over = world.store.recover(lease, None, 9).await.unwrap();
+    let taken_over: Vec<&str> = taken_over.iter().map(|own| own.saga_id.as_str()).collect();
+    assert_eq!(taken_over, ["asked", "at_once"]);
 }
 
 /// For each key, whoever holds it and however often it was forgotten.

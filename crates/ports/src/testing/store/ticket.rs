@@ -24,12 +24,14 @@ impl State {
         Some(position)
     }
 
-    /// New tokens for the saga's keys if it is first in all its queues.
+    /// New tokens for the saga's keys if it is first in all its queues; it is in memory then.
     pub(super) fn grant(&mut self, saga_id: &SagaId) -> Option<Vec<Token>> {
         if !self.is_first(saga_id) {
             return None;
         }
-        let keys = self.sagas.get(saga_id)?.lock_keys.len();
+        let row = self.sagas.get_mut(saga_id)?;
+        row.header.wake = Wake::InMemory;
+        let keys = row.lock_keys.len();
         Some((0..keys).map(|_| Token(self.next_number())).collect())
     }
 
