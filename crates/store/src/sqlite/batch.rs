@@ -309,10 +309,6 @@ async fn written(
     transaction: &mut Transaction<'_>,
 ) -> Result<Written, Failure> {
     let mut accepts = plan.submissions.outcomes(answers.exists);
-    let at_once =
-        answers.granted_at_once.iter().map(|index| Some(&batch.accepts.get(*index)?.saga_id));
-    let asked = answers.granted.iter().map(|(index, _)| Some(&batch.grants.get(*index)?.saga_id));
-    let granted = json_array(at_once.chain(asked).flatten().map(SagaId::as_str))?;
     let mut grants: Vec<Option<Vec<Token>>> = vec![None; batch.grants.len()];
     let wanted: Vec<(&mut Option<Vec<Token>>, usize, &SagaId)> = {
         let mut places: Vec<_> = accepts.iter_mut().map(Some).collect();
@@ -330,11 +326,12 @@ async fn written(
         }));
         wanted
     };
-    let count: usize = wanted.iter().map(|(_, keys)| keys).sum();
+    let count: usize = wanted.iter().map(|(_, keys, _)| keys).sum();
     if count > 0 {
-        let mut next = take_tokens(transaction, count).await?;
+        let granted = json_array(wanted.iter().map(|(_, _, saga_id)| saga_id.as_str()))?;
         sqlx::query(TAKE_INTO_MEMORY).bind(granted).execute(transaction.connection()).await?;
-        for (tokens, keys) in wanted {
+        let mut next = take_tokens(transaction, count).await?;
+        for (tokens, keys, _) in wanted {
             let end = next + keys as u64;
             *tokens = Some((next..end).map(Token).collect());
             next = end;
@@ -343,17 +340,10 @@ async fn written(
     Ok(Written { accepts, grants, woken: answers.woken })
 }
 
-/// The first of `count` tokens that follow one another and were never given; `sagas` get them.
-async fn take_tokens(
-    transaction: &mut Transaction<'_>,
-    count: usize,
-    sagas: String,
-) -> Result<u64, Failure> {
+/// The first of `count` tokens that follow one another and were never given.
+async fn take_tokens(transaction: &mut Transaction<'_>, count: usize) -> Result<u64, Failure> {
     let count = i64::try_from(count).map_err(|error| Failure::NotWritten(error.into()))?;
-    let last: i64 = sqlx::query_scalar(TAKE_TOKENS)
-        .bind(count)
-        .bind(sagas)
-        .fetch_one(transaction.connection())
-        .await?;
+    let last: i64 =
+        sqlx::query_scalar(TAKE_TOKENS).bind(count).fetch_one(transaction.connection()).await?;
     u64::try_from(last - count + 1).map_err(|_| Failure::Corrupt("tokens ran out".to_owned()))
 }

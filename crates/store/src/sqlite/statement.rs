@@ -29,11 +29,8 @@ pub(super) const TEMPORARY: &str = "CREATE TEMP TABLE freed (
     saga_no  INTEGER NOT NULL
 ) STRICT";
 
-/// Takes `$1` tokens for the sagas `$2`, which are in their owner's memory from now on: a crash
-/// before their next write must not leave them parked with the keys in hand.
-pub(super) const TAKE_TOKENS: &str = "UPDATE saga SET wake_us = NULL
-     WHERE saga_id IN (SELECT value FROM json_each($2)) AND wake_us IS NOT NULL;
-     UPDATE meta SET value = value + $1 WHERE name = 'last_token' RETURNING value";
+pub(super) const TAKE_TOKENS: &str =
+    "UPDATE meta SET value = value + $1 WHERE name = 'last_token' RETURNING value";
 
 /// Takes the sagas $1 into memory: their keys were granted.
 pub(super) const TAKE_INTO_MEMORY: &str =

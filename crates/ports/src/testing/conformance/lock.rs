@@ -8,7 +8,7 @@ use amends_core::saga::{Status, Token};
 use tokio::task::JoinSet;
 
 use super::PARTITIONS;
-use super::fixture::{FUTURE, LONG, World, append, coordinator, header, id, queued};
+use super::fixture::{FUTURE, World, append, header, id, queued};
 use crate::Store;
 use crate::store::{AcceptOutcome, Append, Batch, Grant, NewSaga, Partition, Wake, Written};
 
@@ -225,22 +225,6 @@ pub async fn a_woken_saga_is_due_even_if_it_was_in_memory(store: Arc<dyn Store>)
         let due: Vec<&str> = due.iter().map(|own| own.saga_id.as_str()).collect();
         assert_eq!(due, [waiter.as_str()]);
     }
-}
-
-/// Whoever dies with keys in hand and nothing written since leaves a saga that is taken over.
-pub async fn a_granted_saga_is_recovered_by_the_next_owner(store: Arc<dyn Store>) {
-    let world = World::new(store).await;
-    world.enter("at_once", &["a"]).await.unwrap();
-    world.enter("holder", &["b"]).await.unwrap();
-    assert_eq!(world.enter("asked", &["b"]).await, None);
-    assert_eq!(world.enter("waits", &["b"]).await, None);
-    world.end(&id("holder")).await;
-    world.ask("asked").await.unwrap();
-    world.store.release(&world.leases[0..1]).await.unwrap();
-    let lease = world.store.acquire(&coordinator("b"), 1, LONG).await.unwrap()[0];
-    let taken_over = world.store.recover(lease, None, 9).await.unwrap();
-    let taken_over: Vec<&str> = taken_over.iter().map(|own| own.saga_id.as_str()).collect();
-    assert_eq!(taken_over, ["asked", "at_once"]);
 }
 
 /// For each key, whoever holds it and however often it was forgotten.

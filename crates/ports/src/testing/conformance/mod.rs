@@ -88,7 +88,6 @@ macro_rules! store_conformance {
             }
             lock {
                 free_keys_are_granted_at_once
-                a_granted_saga_is_recovered_by_the_next_owner
                 a_grant_takes_the_saga_into_memory
                 a_saga_that_may_not_start_holds_its_place
                 a_release_wakes_exactly_the_next
