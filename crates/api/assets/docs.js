@@ -83,7 +83,7 @@ function show(api) {
       for (const method of METHODS.filter((name) => item[name] && (item[name].tags || []).includes(tag.name))) {
         const node = operation(path, method, item[method]);
         main.append(node);
-        contents.append(el("a", { href: `#${node.id}` }, item[method].summary || node.id));
+        contents.append(el("a", { href: `#${node.id}` }, (item[method].summary || node.id).replace(/\.$/, "")));
       }
     }
   }
