@@ -1,1 +1,13 @@
-//! Tests of the whole.
+//! Tests of the whole, with the real binary and real servers; here is what they share.
+
+mod binary;
+mod client;
+mod participant;
+mod server;
+mod waiting;
+
+pub use binary::amends;
+pub use client::{Answer, Client};
+pub use participant::{Attempt, Participant};
+pub use server::{Server, ServerOptions};
+pub use waiting::until;

@@ -4,6 +4,7 @@
 //! key. What is answered 429 or 5xx, or not at all, is asked again, of the next coordinator where
 //! there are several.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -31,6 +32,8 @@ const FOLLOW_MAX: Duration = Duration::from_mins(6);
 pub struct Coordinator {
     http: reqwest::Client,
     urls: Vec<String>,
+    /// Counts requests, so that each coordinator gets its share of them.
+    requests: AtomicUsize,
 }
 
 /// An answer that is final.
@@ -73,7 +76,7 @@ impl Coordinator {
             .connect_timeout(Duration::from_secs(2))
             .timeout(ANSWER_MAX)
             .build()?;
-        Ok(Self { http, urls })
+        Ok(Self { http, urls, requests: AtomicUsize::new(0) })
     }
 
     /// Registers a participant, or changes its address.
@@ -82,7 +85,11 @@ impl Coordinator {
     ///
     /// The coordinator refuses, or stays away for too long.
     pub async fn register(&self, name: &str, url: &str) -> anyhow::Result<()> {
-        let spec = json!({ "endpoints": [url], "health": "/health", "timeout": "2s" });
+        // The killed participant is back soon: a long rest would only make the demo wait.
+        let breaker = json!({ "failures": 5, "open_for": "500ms" });
+        let spec = json!({
+            "endpoints": [url], "health": "/health", "timeout": "2s", "breaker": breaker,
+        });
         let path = format!("/v1/participants/{name}");
         let content = (JSON, serde_json::to_vec(&spec)?);
         let reply = self.ask(&Method::PUT, &path, Some(content), None).await?;
@@ -149,7 +156,8 @@ impl Coordinator {
     ) -> anyhow::Result<Reply> {
         let start = Instant::now();
         let mut pause = Duration::from_millis(50);
-        for url in self.urls.iter().cycle() {
+        let first = self.requests.fetch_add(1, Ordering::Relaxed) % self.urls.len();
+        for url in self.urls.iter().cycle().skip(first) {
             let mut request = self.http.request(method.clone(), format!("{url}{path}"));
             if let Some((kind, body)) = &content {
                 request = request.header(header::CONTENT_TYPE, *kind).body(body.clone());

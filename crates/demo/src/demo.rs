@@ -57,6 +57,19 @@ pub struct DemoReport {
 /// The participants can't be started, or no coordinator takes the definition. A saga that is
 /// refused or lost is no error but an open saga in the report.
 pub async fn run(options: DemoOptions) -> anyhow::Result<DemoReport> {
+    run_watched(options, watch::Sender::new(0)).await
+}
+
+/// As [`run`], and says in `ended` how many sagas have ended: whoever causes trouble meanwhile
+/// sets its pace by it.
+///
+/// # Errors
+///
+/// As [`run`].
+pub async fn run_watched(
+    options: DemoOptions,
+    ended: watch::Sender<u32>,
+) -> anyhow::Result<DemoReport> {
     check_exe(&options.participant_exe)?;
     let run = name_of_run(options.workload.seed);
     let plan = Plan::new(&options.workload, &run);
@@ -70,7 +83,7 @@ pub async fn run(options: DemoOptions) -> anyhow::Result<DemoReport> {
     coordinator.define(PLACE_ORDER).await?;
 
     let progress = Progress::new(options.workload.sagas, options.show);
-    let (ended, ends_seen) = watch::channel(0);
+    let ends_seen = ended.subscribe();
     let in_flight = usize::from(options.workload.concurrency);
     let (ends, outage) = tokio::join!(
         run_sagas(&coordinator, &plan, in_flight, &progress, ended),

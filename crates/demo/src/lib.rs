@@ -21,7 +21,7 @@ pub use bench::{
 };
 pub use books::{Books, Hold, Ledger, Order, Reservation};
 pub use coordinator::Coordinator;
-pub use demo::{DemoOptions, DemoReport, PLACE_ORDER, run};
+pub use demo::{DemoOptions, DemoReport, PLACE_ORDER, run, run_watched};
 pub use participants::{ParticipantOptions, serve_participant};
 pub use plan::{Fate, Outage, Plan, PlannedSaga, Workload};
 pub use progress::{Progress, Show};
