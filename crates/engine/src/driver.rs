@@ -105,29 +105,17 @@ pub(crate) fn lock_wake(saga: &Saga) -> Wake {
 
 /// What the row of a saga in memory should say.
 pub(crate) fn header(saga: &Saga, now: Timestamp, wake: Wake) -> Header {
-    let step = saga.stuck().or_else(|| saga.failed_step()).map(|(step, _)| step);
-    let reason = saga.stuck().map_or_else(
-        || saga.reason().map(str::to_owned).or_else(|| end_reason(saga)),
-        |(step, op)| {
-            let id = &saga.definition().step(step).id;
-            let call = saga.step(step).call(op);
-            let why = call.problem.as_ref().map_or("no answer", |problem| &problem.detail);
-            Some(format!("{op} of step {id} is stuck after {} attempt(s): {why}", call.attempts))
-        },
-    );
+    let step = saga.focus().map(|(step, _)| step);
     Header {
         status: saga.status(),
         paused: saga.is_paused(),
         step: step.map(|step| saga.definition().step(step).id.clone()),
-        reason: reason.map(|text| text.replace('\0', "\u{fffd}")),
+        // A participant's words may hold what PostgreSQL cannot store as text.
+        reason: saga.standing_reason().map(|text| text.replace('\0', "\u{fffd}")),
         updated_at: now,
         ended_at: saga.ended_at(),
         wake,
     }
-}
-
-fn end_reason(saga: &Saga) -> Option<String> {
-    saga.end_problem().map(|problem| problem.detail.clone())
 }
 
 impl Driver {
