@@ -13,6 +13,7 @@ mod evolve;
 mod explain;
 mod handle;
 mod input;
+mod pivot;
 mod plan;
 mod request;
 mod state;

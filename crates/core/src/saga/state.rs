@@ -371,41 +371,4 @@ impl Saga {
     pub(super) fn is_persistent(&self, step: &Step, op: Op) -> bool {
         !op.is_forward() || (self.decision == Some(Decision::Commit) && !step.optional)
     }
-
-    /// Whether a forward call must become known before the saga can go either way: it is the
-    /// pivot, may have happened, and nothing can undo it (rule 9). A refusal does not make it
-    /// known, since the attempt that stayed unanswered may still arrive (rule 5).
-    pub(super) fn must_become_known(&self, index: StepIndex, op: Op) -> bool {
-        op.is_forward()
-            && self.decision.is_none()
-            && self.open_pivot() == Some(index)
-            && self.definition.step(index).undo.is_none()
-            && self.step(index).forward.maybe_effect
-    }
-
-    /// The pivot that decides, unless it is skipped.
-    pub(super) fn open_pivot(&self) -> Option<StepIndex> {
-        self.definition.graph.pivot().filter(|pivot| self.step(*pivot).skipped.is_none())
-    }
-
-    /// The pivot, if it may have happened, is not known to have, and cannot be undone: until more
-    /// is known the saga can go neither way (rule 9).
-    pub(super) fn undecided_pivot(&self) -> Option<StepIndex> {
-        self.open_pivot().filter(|pivot| {
-            let forward = &self.step(*pivot).forward;
-            self.decision.is_none()
-                && self.definition.step(*pivot).undo.is_none()
-                && match forward.state {
-                    CallState::InFlight
-                    | CallState::Pending { .. }
-                    | CallState::Failed
-                    | CallState::Stuck { .. } => true,
-                    CallState::Waiting { .. } => forward.maybe_effect,
-                    CallState::Idle
-                    | CallState::Succeeded
-                    | CallState::Refused
-                    | CallState::GivenUp => false,
-                }
-        })
-    }
 }

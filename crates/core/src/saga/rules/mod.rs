@@ -15,6 +15,7 @@ mod decision;
 mod ending;
 mod forward;
 mod moves;
+mod network;
 mod operator;
 mod participant;
 mod plan;

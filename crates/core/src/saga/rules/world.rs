@@ -6,16 +6,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::moves::{Move, Reply};
-use super::participant::{Truth, output};
+use super::moves::Move;
+use super::participant::Truth;
 use super::plan::Plan;
 use super::story::{Entry, Fate, Story};
 use crate::definition::Definition;
 use crate::saga::{
-    Accepted, Answer, AttemptFailure, CallId, CallState, Effect, Handled, Input, Op, OutcomeKind,
-    Problem, Record, Refusal, Saga, Status, Timer, Token,
+    Accepted, CallId, CallState, Effect, Handled, Input, Record, Refusal, Saga, Status, Timer,
+    Token,
 };
-use crate::{Json, LockKey, SagaId, StepIndex, Timestamp};
+use crate::{Json, LockKey, SagaId, Timestamp};
 
 /// One saga and all around it.
 pub(super) struct World {
@@ -45,12 +45,12 @@ pub(super) struct World {
 /// One attempt on its way.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Attempt {
-    number: u32,
-    kind: AttemptKind,
+    pub(super) number: u32,
+    pub(super) kind: AttemptKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum AttemptKind {
+pub(super) enum AttemptKind {
     Call,
     Drain,
     /// Its request could not be made.
@@ -183,7 +183,7 @@ impl World {
         self.check();
     }
 
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         self.durable = self.records.len();
         self.entries.push(Entry::Durable(self.durable));
     }
@@ -330,138 +330,7 @@ impl World {
         }
     }
 
-    // --- the participants --------------------------------------------------------------------
-
-    pub(super) fn take(&mut self, call: CallId, is_willing: bool) -> bool {
-        let truth = &mut self.truth[call.step.get()];
-        let was_undone = truth.undone;
-        let is_taken = truth.take(call.op, is_willing);
-        if truth.undone && !was_undone {
-            self.entries.push(Entry::Undone(call.step));
-        }
-        is_taken
-    }
-
-    pub(super) fn answer(&mut self, call: CallId, reply: Reply) {
-        let Some(attempt) = self.open.remove(&call) else { return };
-        let (answer, fate) = match attempt.kind {
-            AttemptKind::Call => self.reply(call, reply),
-            AttemptKind::Drain => {
-                (failed(OutcomeKind::Unknown, true, AttemptFailure::Interrupted), Fate::Dirty)
-            }
-            AttemptKind::Unmade => {
-                (failed(OutcomeKind::Refused, false, AttemptFailure::Expression), Fate::Clean)
-            }
-        };
-        self.entries.push(if answer.outcome == OutcomeKind::Pending {
-            Entry::Pending { call }
-        } else {
-            Entry::Answered { call, fate }
-        });
-        let CallId { step, op } = call;
-        let attempt = attempt.number;
-        let told = self.tell(Input::Answered { step, op, attempt, answer: Box::new(answer) });
-        if let Err(refusal) = told {
-            self.faults.push(format!("the answer to {call:?} was dropped: {refusal}"));
-        }
-    }
-
-    fn reply(&mut self, call: CallId, reply: Reply) -> (Answer, Fate) {
-        match reply {
-            Reply::Succeed | Reply::Refuse if self.take(call, reply == Reply::Succeed) => {
-                let output = output(call.step).filter(|_| call.op.is_forward());
-                (Answer::succeeded(output), Fate::Dirty)
-            }
-            Reply::Succeed | Reply::Refuse => {
-                // Whoever refuses a key drops the work that it had accepted under it.
-                self.pending.remove(&call);
-                (failed(OutcomeKind::Refused, true, AttemptFailure::Status), Fate::Clean)
-            }
-            Reply::Unsent => {
-                (failed(OutcomeKind::Retryable, false, AttemptFailure::Connect), Fate::Clean)
-            }
-            Reply::Fault { took_effect } => {
-                self.take_or_late(call, took_effect);
-                (failed(OutcomeKind::Retryable, true, AttemptFailure::Status), Fate::Dirty)
-            }
-            Reply::Silence { took_effect } => {
-                self.take_or_late(call, took_effect);
-                (failed(OutcomeKind::Unknown, true, AttemptFailure::Timeout), Fate::Dirty)
-            }
-            Reply::Later => {
-                self.pending.insert(call);
-                let mut answer = failed(OutcomeKind::Pending, true, AttemptFailure::Status);
-                answer.problem = None;
-                answer.location = Some("/jobs/1".to_owned());
-                (answer, Fate::Dirty)
-            }
-        }
-    }
-
-    fn take_or_late(&mut self, call: CallId, is_now: bool) {
-        if is_now {
-            self.take(call, true);
-        } else {
-            self.late.push(call);
-        }
-    }
-
-    /// Accepted work is finished, whether anybody waits for it or not.
-    pub(super) fn complete(&mut self, call: CallId, reply: Reply) {
-        let CallId { step, op } = call;
-        let is_waited_for = matches!(self.state(call), CallState::Pending { .. });
-        if reply != Reply::Later {
-            self.pending.remove(&call);
-        }
-        // Late work that nobody waits for may do what it likes.
-        let reply = if is_waited_for { reply } else { Reply::Succeed };
-        let (answer, fate) = self.reply(call, reply);
-        if is_waited_for && reply != Reply::Later {
-            self.entries.push(Entry::Settled { call, fate });
-        }
-        let told = self.tell(Input::Completed { step, op, answer: Box::new(answer) });
-        // Who completes a call is answered when that is durable.
-        self.flush();
-        let is_taken = is_waited_for && reply != Reply::Later;
-        if told.is_ok() != is_taken {
-            self.faults.push(format!("{call:?} was completed with {reply:?}: {told:?}"));
-        }
-    }
-
-    fn arrive_late(&mut self, pick: usize) {
-        if !self.late.is_empty() {
-            let call = self.late.swap_remove(pick % self.late.len());
-            self.take(call, true);
-        }
-    }
-
-    // --- what nothing waits for --------------------------------------------------------------
-
-    fn stray(&mut self, what: u8, pick: usize) {
-        let step = StepIndex(u16::try_from(pick % (self.definition.steps.len() + 1)).unwrap());
-        let op = Op::ALL[(pick / 7) % Op::ALL.len()];
-        let call = CallId { step, op };
-        let exists = self.exists(call);
-        if exists && matches!(self.state(call), CallState::Pending { .. }) {
-            return;
-        }
-        let answer = Box::new(Answer::succeeded(None));
-        let input = match what % 5 {
-            0 => Input::Answered { step, op, attempt: 77, answer },
-            1 => Input::Completed { step, op, answer },
-            2 => Input::PendingExpired { step, op },
-            3 => Input::Granted(vec![Token(1)]),
-            // This one is only early, late or in vain.
-            _ => Input::RetryDue { step, op },
-        };
-        let may_fit = exists && matches!(input, Input::RetryDue { .. });
-        let told = self.tell(input.clone());
-        if told != Err(Refusal::Stale) && !may_fit {
-            self.faults.push(format!("{input:?} was not stale: {told:?}"));
-        }
-    }
-
-    fn exists(&self, call: CallId) -> bool {
+    pub(super) fn exists(&self, call: CallId) -> bool {
         let step = self.definition.steps.get(call.step.get());
         step.is_some_and(|step| step.operation(call.op).is_some())
     }
@@ -469,11 +338,6 @@ impl World {
     pub(super) fn state(&self, call: CallId) -> CallState {
         self.saga.step(call.step).call(call.op).state.clone()
     }
-}
-
-pub(super) fn failed(outcome: OutcomeKind, sent: bool, kind: AttemptFailure) -> Answer {
-    let detail = format!("it was {outcome}");
-    Answer::failed(outcome, sent, Problem { kind, status: None, detail, body: None })
 }
 
 /// The one that `pick` chooses among some.
