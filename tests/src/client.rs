@@ -140,17 +140,17 @@ impl Client {
         body["records"].as_array().cloned().context("a journal without records")
     }
 
-    /// The sum of a metric over all its labels; 0 if it is not there.
+    /// The sum of a counter or gauge over all its labels; 0 if it is not there.
     ///
     /// # Errors
     ///
     /// The metrics cannot be read.
-    pub async fn metric(&self, name: &str) -> anyhow::Result<f64> {
+    pub async fn metric(&self, name: &str) -> anyhow::Result<u64> {
         let text = self.get("/metrics").await?.text;
-        let of_name = |line: &&str| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']))
-        };
-        let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok());
+        let of_name =
+            |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']));
+        let value =
+            |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<u64>().ok());
         Ok(text.lines().filter(of_name).filter_map(value).sum())
     }
 }

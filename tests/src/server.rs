@@ -109,7 +109,12 @@ impl Server {
     pub async fn until_ready(&mut self) -> anyhow::Result<()> {
         let client = self.client()?;
         let look = async || match self.exit_status() {
-            Ok(None) => client.get("/readyz").await.ok().filter(|answer| answer.status == 200).map(|_| Ok(())),
+            Ok(None) => client
+                .get("/readyz")
+                .await
+                .ok()
+                .filter(|answer| answer.status == 200)
+                .map(|_| Ok(())),
             Ok(Some(status)) => Some(Err(anyhow::anyhow!("the server ended: {status}"))),
             Err(error) => Some(Err(error)),
         };

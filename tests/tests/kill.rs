@@ -4,7 +4,7 @@
 //! Moments are drawn from a seed that is printed. They follow the run, not the clock: a kill is due
 //! when a random number of sagas have ended, so that all kills fall within it on any machine.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "test code")]
 
 use std::time::Duration;
 
@@ -83,7 +83,11 @@ impl Run {
             let pause = Duration::from_millis(chance.random_range(0..300));
             tokio::time::sleep(pause).await;
             let index = chance.random_range(0..servers.len());
-            eprintln!("kill {}: coordinator {index}, {seen} of {} sagas ended", kill + 1, self.sagas);
+            eprintln!(
+                "kill {}: coordinator {index}, {seen} of {} sagas ended",
+                kill + 1,
+                self.sagas
+            );
             servers[index].kill().unwrap();
             servers[index].launch().unwrap();
             // Every fifth is killed again before it is well up; the others shall do some work.
@@ -99,8 +103,7 @@ impl Run {
     /// before it, while the coordinator starts.
     fn moments(&self, chance: &mut StdRng) -> Vec<u32> {
         let last = self.sagas * 9 / 10;
-        let mut moments: Vec<u32> =
-            (0..self.kills).map(|_| chance.random_range(0..last)).collect();
+        let mut moments: Vec<u32> = (0..self.kills).map(|_| chance.random_range(0..last)).collect();
         moments.sort_unstable();
         for kill in (1..moments.len()).step_by(5) {
             moments[kill] = moments[kill - 1];
@@ -131,8 +134,7 @@ async fn check_store(postgres: &Postgres, run: &Run) {
 }
 
 async fn start(count: usize, postgres: Option<&Postgres>) -> Vec<Server> {
-    let options =
-        ServerOptions { database: postgres.map(Postgres::url), settings: vec![LEASE] };
+    let options = ServerOptions { database: postgres.map(Postgres::url), settings: vec![LEASE] };
     let mut servers = Vec::new();
     for _ in 0..count {
         servers.push(Server::start(options.clone()).await.unwrap());

@@ -1,5 +1,7 @@
 //! The architecture, checked: arrows between crates, and what every source file must be like.
 
+#![allow(clippy::unwrap_used, reason = "test code")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,9 +58,9 @@ fn only_the_allowed_arrows() {
         if name == TESTS {
             continue;
         }
-        let allowed = allowed
-            .get(name)
-            .unwrap_or_else(|| panic!("{name} is not in ARROWS: add it there and to ARCHITECTURE.md"));
+        let allowed = allowed.get(name).unwrap_or_else(|| {
+            panic!("{name} is not in ARROWS: add it there and to ARCHITECTURE.md")
+        });
         for used in ours(package) {
             assert!(
                 allowed.contains(&used),
@@ -107,9 +109,9 @@ fn no_source_file_is_too_long() {
 #[test]
 fn every_source_file_is_named_by_its_concept() {
     let says_nothing = |path: &PathBuf| {
-        path.iter().filter_map(|part| part.to_str()).any(|part| {
-            EMPTY_NAMES.contains(&part.strip_suffix(".rs").unwrap_or(part))
-        })
+        path.iter()
+            .filter_map(|part| part.to_str())
+            .any(|part| EMPTY_NAMES.contains(&part.strip_suffix(".rs").unwrap_or(part)))
     };
     let root = root();
     let empty: Vec<PathBuf> = sources()
