@@ -1,6 +1,6 @@
 //! `amends demo` as a newcomer runs it: the real binary, three participants, balanced books.
 
-#![allow(clippy::unwrap_used, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
 
 use std::process::Stdio;
 use std::time::Duration;
