@@ -86,7 +86,7 @@ fn any_move(weather: Weather) -> impl Strategy<Value = Move> {
         Weather::Fair => [4, 2, 1, 1, 2],
         Weather::Rough => [4, 6, 3, 1, 6],
         Weather::Slow => [25, 12, 4, 1, 5],
-        Weather::Crashes => [6, 6, 24, 5, 8],
+        Weather::Crashes => [6, 6, 24, 4, 10],
         Weather::Meddling => [6, 4, 4, 2, 50],
     };
     prop_oneof![
@@ -108,7 +108,9 @@ fn any_reply(weather: Weather) -> impl Strategy<Value = Reply> {
         Weather::Fair => [80, 4, 4, 4, 4, 4],
         Weather::Rough => [40, 18, 14, 14, 20, 4],
         Weather::Slow => [35, 12, 5, 5, 15, 35],
-        Weather::Crashes | Weather::Meddling => [45, 10, 15, 10, 15, 8],
+        // Only attempts after one that was not sent can be lost without a trace.
+        Weather::Crashes => [40, 18, 35, 6, 8, 6],
+        Weather::Meddling => [45, 10, 15, 10, 15, 8],
     };
     prop_oneof![
         succeed => Just(Reply::Succeed),

@@ -1,12 +1,16 @@
 //! Every rule holds in every run.
 
+use std::collections::{BTreeSet, HashSet};
+
 use proptest::prelude::*;
-use proptest::test_runner::{TestCaseError, TestCaseResult};
+use proptest::strategy::ValueTree;
+use proptest::test_runner::{TestCaseError, TestCaseResult, TestRunner};
 
 use super::calm::{Run, any_run};
 use super::moves::Weather;
 use super::story::Story;
 use super::{backward, decision, ending, forward, repetition};
+use crate::saga::Status;
 
 type Rule = fn(&Story) -> TestCaseResult;
 
@@ -39,13 +43,14 @@ fn every_rule_holds(run: &Run) -> TestCaseResult {
     Ok(())
 }
 
-/// `PROPTEST_CASES` makes it longer.
-fn config() -> ProptestConfig {
-    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
+/// `PROPTEST_CASES` makes it longer; `factor` is for what takes several things to go wrong.
+fn config(factor: u32) -> ProptestConfig {
+    let config = ProptestConfig::default();
+    ProptestConfig { failure_persistence: None, cases: config.cases * factor, ..config }
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(config(1))]
 
     #[test]
     fn every_rule_holds_in_fair_weather(run in any_run(Weather::Fair)) {
@@ -63,12 +68,33 @@ proptest! {
     }
 
     #[test]
-    fn every_rule_holds_when_coordinators_crash(run in any_run(Weather::Crashes)) {
-        every_rule_holds(&run)?;
-    }
-
-    #[test]
     fn every_rule_holds_when_operators_meddle(run in any_run(Weather::Meddling)) {
         every_rule_holds(&run)?;
     }
+}
+
+proptest! {
+    #![proptest_config(config(8))]
+
+    #[test]
+    fn every_rule_holds_when_coordinators_crash(run in any_run(Weather::Crashes)) {
+        every_rule_holds(&run)?;
+    }
+}
+
+/// Rules that nothing puts to the test hold too easily.
+#[test]
+fn runs_come_to_every_end_and_see_every_kind_of_fact() {
+    let mut runner = TestRunner::deterministic();
+    let (mut ends, mut facts) = (BTreeSet::new(), HashSet::new());
+    let weathers =
+        [Weather::Fair, Weather::Rough, Weather::Slow, Weather::Crashes, Weather::Meddling];
+    for weather in weathers.into_iter().cycle().take(400) {
+        let story = any_run(weather).new_tree(&mut runner).unwrap().current().story();
+        ends.insert(story.status);
+        facts.extend(story.entries.iter().filter_map(forward::fact).map(std::mem::discriminant));
+    }
+    let expected = [Status::Suspended, Status::Completed, Status::Compensated, Status::Abandoned];
+    assert!(ends.iter().eq(&expected), "{ends:?}");
+    assert_eq!(facts.len(), 20, "some kind of fact never came up");
 }
