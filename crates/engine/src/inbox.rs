@@ -113,7 +113,6 @@ impl Engine {
                     // participant may complete a call before we have read its 202.
                     Ok(Err(CompleteError::Late(_))) if is_in_flight(&detail.saga, index, op) => {
                         inner.clock.sleep(PAUSE).await;
-                        continue;
                     }
                     Ok(result) => return result,
                     Err(_) => {}
