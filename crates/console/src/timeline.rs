@@ -124,7 +124,9 @@ impl Timeline {
             is_open: false,
             title: format!("{} without a call in flight, drawn short", fine(length)),
         });
-        let ticks = scale.ticks(TICKS_APART).into_iter();
+        // Their words stand to the right of the tick, so one at the end would be cut off.
+        let ticks =
+            scale.ticks(TICKS_APART).into_iter().filter(|(x, _)| *x <= 10_000 - TICKS_APART);
         Self {
             rows: facts.lines.iter().map(row).collect(),
             marks: facts
@@ -135,7 +137,10 @@ impl Timeline {
                 })
                 .collect(),
             ticks: ticks
-                .map(|(x, offset)| mark(x, "idle", fine_tick(offset), String::new()))
+                .map(|(x, offset)| Mark {
+                    anchor: "start",
+                    ..mark(x, "idle", fine_tick(offset), String::new())
+                })
                 .collect(),
             cuts: cuts.collect(),
             total: fine(to.since(from)),
