@@ -313,7 +313,7 @@ fn sound_documents_have_no_faults() {
         step(json!({ "compensation": null })),
         step(json!({ "compensation": "none" })),
         step(tcc(&json!({ "confirm": { "path": "/${steps.s0.output.id}" } }))),
-        step(undo("${forward.output.id | default(saga.id)}")),
+        step(undo("${forward.output.id if forward.output is defined else saga.id}")),
         step(undo("${forward.outcome}")),
         step(json!({ "outcomes": { "409": "retryable", "404": "succeeded" } })),
         step(json!({ "completion": "poll", "timeout": "1m" })),

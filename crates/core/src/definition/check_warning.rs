@@ -32,9 +32,14 @@ fn undo_reads_unknown(reader: &mut Reader, draft: &Draft) {
             None => one.reference.is_within("forward", &["output"]),
         };
         if may_be_unknown && !one.reference.guarded {
+            let output = match one.reference.step_id() {
+                Some(id) => format!("steps.{id}.output"),
+                None => "forward.output".to_owned(),
+            };
             let detail = format!(
                 "{} is missing when the call's outcome is unknown or the step was skipped; use a key \
-                 that is known beforehand, such as saga.id, or write `{} | default(…)`",
+                 that is known beforehand, such as saga.id, or write `{} if {output} is defined \
+                 else …`",
                 one.reference, one.reference
             );
             reader.fault(&one.pointer, FaultCode::UndoReadsUnknown, detail);
