@@ -15,6 +15,10 @@ use crate::engine::Inner;
 /// Longest time between two looks at who lives and what is free.
 const LOOK_EVERY_MAX: Duration = Duration::from_secs(1);
 
+/// Sagas that go to one partition before the next one has its turn. Those of one moment then share
+/// a lease, and every lease that a batch relies on costs the store a row lock.
+const IN_A_ROW: usize = 256;
+
 /// One partition that this coordinator owns. Lost for ever once it is lost: a new lease on the
 /// same partition is another `Owned`.
 #[derive(Debug)]
@@ -150,13 +154,13 @@ impl Ownership {
         (*phase == Phase::Ready).then(|| own.work())
     }
 
-    /// Any ready partition, each in turn.
+    /// Any ready partition: each in turn, for some sagas in a row.
     pub(crate) fn work_on_any(&self) -> Option<Work> {
         let table = self.table.read();
         if table.is_empty() {
             return None;
         }
-        let start = self.next.fetch_add(1, Ordering::Relaxed) % table.len();
+        let start = self.next.fetch_add(1, Ordering::Relaxed) / IN_A_ROW % table.len();
         let (before, after) = (table.values().take(start), table.values().skip(start));
         after.chain(before).find(|(_, phase)| *phase == Phase::Ready).map(|(own, _)| own.work())
     }
@@ -169,7 +173,7 @@ impl Ownership {
     }
 
     /// Stops everything that works under this lease; a newer one on the partition stays.
-    fn lose_lease(&self, lease: Lease) {
+    pub(crate) fn lose_lease(&self, lease: Lease) {
         let mut table = self.table.write();
         if table.get(&lease.partition).is_some_and(|(own, _)| own.lease == lease) {
             table.remove(&lease.partition).inspect(|(own, _)| own.lost.cancel());

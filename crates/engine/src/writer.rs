@@ -1,4 +1,4 @@
-//! The one task that writes: gathers, commits, wakes, and deals with commits that fail.
+//! A task that writes: gathers, commits, wakes, and deals with commits that fail.
 //!
 //! * Fenced: the partitions named are lost, the rest is written again.
 //! * Unavailable: the same batch again after a pause; submissions wait no longer than their
@@ -85,8 +85,8 @@ async fn write(inner: &Arc<Inner>, mut gathered: Gathered) {
                     ?partitions,
                     "a batch was refused: these partitions have a newer owner"
                 );
-                for partition in partitions {
-                    inner.ownership.lose(partition);
+                for lease in batch.leases.iter().filter(|own| partitions.contains(&own.partition)) {
+                    inner.ownership.lose_lease(*lease);
                 }
             }
             Err(WriteError::Unavailable(error)) => {
@@ -220,8 +220,8 @@ fn answer(inner: &Inner, gathered: Gathered, written: Written) {
 async fn reload(inner: &Arc<Inner>, gathered: Gathered) {
     let owned = leases(&gathered);
     let old: Vec<Lease> = owned.values().map(|own| own.lease()).collect();
-    for partition in owned.keys() {
-        inner.ownership.lose(*partition);
+    for lease in &old {
+        inner.ownership.lose_lease(*lease);
     }
     for change in gathered.changes {
         refuse(change.replies, &JournalError::Lost);
