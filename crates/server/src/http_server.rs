@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-/// Longest wait for the first byte of a connection and for the head of each request.
+/// Longest wait for the first request of a connection and for the head of each request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time between two pings of a quiet HTTP/2 connection, and longest wait for the answer.
@@ -96,24 +96,33 @@ fn serve(
     router: Router,
     stop: CancellationToken,
 ) -> impl Future<Output = Result<(), Box<dyn std::error::Error + Send + Sync>>> + Send {
+    let begun = CancellationToken::new();
+    let first = begun.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
+        first.cancel();
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().oneshot(request.map(Body::new))
     });
     async move {
         stream.set_nodelay(true)?;
-        // The builder waits without bound to learn which HTTP it is.
-        tokio::time::timeout(HEAD_TIMEOUT, stream.readable())
-            .await
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         let builder = builder();
         let connection = builder.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);
         tokio::select! {
             end = connection.as_mut() => return end,
             () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
+            () = silence(&begun) => return Err(io::Error::from(io::ErrorKind::TimedOut).into()),
         }
         connection.await
+    }
+}
+
+/// Ends if no request has begun in time. The builder itself waits without bound to learn which
+/// HTTP it is: a client that sends nothing, or the first bytes of HTTP/2's preface, would keep
+/// its place for ever.
+async fn silence(begun: &CancellationToken) {
+    if tokio::time::timeout(HEAD_TIMEOUT, begun.cancelled()).await.is_ok() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -132,6 +141,7 @@ fn builder() -> auto::Builder<TokioExecutor> {
 #[cfg(test)]
 mod tests {
     use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::sync::Notify;
 
     use super::*;
@@ -167,6 +177,20 @@ mod tests {
 
         assert_eq!(answer.await.unwrap().unwrap(), "done");
         stopped.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_a_request_is_closed() {
+        let (server, url) = listening(Router::new(), 10).await;
+        for sent in ["", "P", "PRI * HTTP/2.0\r\n", "GET /", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+            let mut client = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
+            client.write_all(sent.as_bytes()).await.unwrap();
+            let mut answer = Vec::new();
+            let end = client.read_to_end(&mut answer);
+            let end = tokio::time::timeout(HEAD_TIMEOUT * 2, end).await;
+            assert!(end.is_ok(), "still open after {sent:?}");
+        }
+        server.stop(Duration::ZERO).await;
     }
 
     #[tokio::test]
