@@ -160,6 +160,7 @@ fn router(
         request_timeout: settings.server.request_timeout,
         requests_max: settings.server.requests_max,
         sse_clients_max: settings.server.sse_clients_max,
+        targets: settings.target_policy(),
         tracing,
         ..ApiConfig::default()
     };

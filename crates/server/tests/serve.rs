@@ -109,3 +109,18 @@ fn a_database_that_is_away_is_told_without_its_password() {
     assert!(err.contains("error: database postgres://amends:***@"), "{err}");
     assert!(!err.contains("hunter2"), "{err}");
 }
+
+#[test]
+fn a_server_that_others_reach_registers_no_private_target() {
+    let folder = TempDir::new().unwrap();
+    let mut server = Server::start(folder.path(), &["--listen", "0.0.0.0:0"]);
+    let _address = server.line();
+    let console = server.line();
+    let url = console.strip_prefix("console: ").unwrap();
+    let add = Command::new(env!("CARGO_BIN_EXE_amends"))
+        .args(["participant", "add", "inner", "http://127.0.0.1:9001", "--url", url])
+        .output()
+        .unwrap();
+    assert_eq!(add.status.code(), Some(3), "{add:?}");
+    assert!(String::from_utf8_lossy(&add.stderr).contains("private or loopback"), "{add:?}");
+}
