@@ -83,8 +83,8 @@ error_codes! {
         "See `detail` for the form that is expected.";
     CrossSiteRequest => "cross-site-request", FORBIDDEN, false,
         "Requests from other sites are refused",
-        "A browser says that the request comes from a page of another site or origin (`Sec-Fetch-Site`, `Origin`).",
-        "Open the console under the address of the server itself, and set `public_url` to it.";
+        "A browser says that the request comes from a page of another site or origin (`Sec-Fetch-Site`, `Origin`). Or the server listens on a loopback address, and the request names another host (`Host`).",
+        "Open the console under the address of the server itself, and set `server.public-url` to it.";
     RouteNotFound => "route-not-found", NOT_FOUND, false,
         "There is no such route",
         "Nothing answers under this path.",

@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use crate::config::{Settings, masked};
 use crate::failure::Failure;
 use crate::http_server::HttpServer;
+use crate::own_host;
 use crate::telemetry::W3cContext;
 
 /// Longest wait for answers under way when the engine has drained.
@@ -164,7 +165,14 @@ fn router(
         tracing,
         ..ApiConfig::default()
     };
-    amends_api::router(engine.clone(), config).merge(amends_console::router(engine.clone()))
+    let router =
+        amends_api::router(engine.clone(), config).merge(amends_console::router(engine.clone()));
+    // Where others reach the server, it has names that nobody has told it.
+    if settings.server.listen.ip().is_loopback() {
+        own_host::guard(router, public_url)
+    } else {
+        router
+    }
 }
 
 /// An error with all its causes.
