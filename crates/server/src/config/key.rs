@@ -183,6 +183,12 @@ pub(super) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
 }
 
+/// The key whose section and name are these words, such as `SERVER_DATA_DIR`.
+pub(super) fn of_words(words: &str) -> Option<&'static str> {
+    let spelled = |key: &&Key| key.path.replace(['.', '-'], "_").eq_ignore_ascii_case(words);
+    KEYS.iter().find(spelled).map(|key| key.path)
+}
+
 /// What may have been meant by a path that does not exist.
 pub(super) fn nearest(path: &str) -> Option<&'static str> {
     let (section, name) = path.split_once('.').unwrap_or(("", path));

@@ -58,7 +58,14 @@ pub(crate) fn load(sources: &Sources) -> Result<Effective, Error> {
     given.extend(variables.filter_map(|(name, value)| Given::environment(name, value)));
     given.extend(sources.flags.iter().cloned());
 
-    let (table, origins) = merge(given).map_err(Error::Faults)?;
+    let misspelt: Vec<Fault> = sources.environment.iter().filter_map(misspelt).collect();
+    let (table, origins) = match (merge(given), misspelt.is_empty()) {
+        (Ok(merged), true) => merged,
+        (merged, _) => {
+            let faults = merged.err().unwrap_or_default();
+            return Err(Error::Faults(faults.into_iter().chain(misspelt).collect()));
+        }
+    };
     let mut settings = settings(table)?;
     settings.derive();
     let effective = Effective { settings, origins };
@@ -97,6 +104,15 @@ fn merge(given: Vec<Given>) -> Result<(Table, BTreeMap<String, Origin>), Vec<Fau
         }
     }
     if faults.is_empty() { Ok((table, origins)) } else { Err(faults) }
+}
+
+/// A key's variable with one underscore where two belong: left out of account in silence, a
+/// coordinator would start on another database than the one that was named.
+fn misspelt((name, _): &(String, String)) -> Option<Fault> {
+    let key = key::of_words(name.strip_prefix("AMENDS_")?)?;
+    let right = Given::variable(key);
+    let detail = format!("is set by {right}, with two underscores after the section");
+    Some(Fault { origin: Origin::Environment(name.clone()), key: key.to_owned(), detail })
 }
 
 fn unknown(path: &str) -> String {
@@ -195,6 +211,16 @@ mod tests {
             sources.environment.extend(environment(name, "x"));
         }
         assert_eq!(load(&sources).unwrap().origins.len(), 0);
+    }
+
+    #[test]
+    fn a_variable_that_lacks_an_underscore_is_not_passed_over() {
+        let environment = environment("AMENDS_DATABASE_URL", "postgres://u:secret@h/db");
+        let text = load(&Sources { environment, ..Sources::default() }).unwrap_err().to_string();
+        let right =
+            "environment AMENDS_DATABASE_URL: `database.url` is set by AMENDS_DATABASE__URL";
+        assert!(text.contains(right), "{text}");
+        assert!(!text.contains("secret"), "{text}");
     }
 
     #[test]

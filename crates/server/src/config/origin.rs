@@ -75,4 +75,10 @@ impl Given {
             origin: Origin::Environment(variable.to_owned()),
         })
     }
+
+    /// The environment variable that sets the key `path`.
+    pub(crate) fn variable(path: &str) -> String {
+        let (section, key) = path.split_once('.').unwrap_or(("", path));
+        format!("AMENDS_{section}__{key}").replace('-', "_").to_uppercase()
+    }
 }
