@@ -30,14 +30,23 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
+/// Keeps the options that every command takes apart from its own in the help.
+const ANYWHERE: &str = "Options of all commands";
+
 /// What every command takes.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Global {
     /// Server that the client commands talk to
-    #[arg(long, global = true, env = "AMENDS_URL", default_value = "http://127.0.0.1:7411")]
+    #[arg(
+        long,
+        global = true,
+        env = "AMENDS_URL",
+        default_value = "http://127.0.0.1:7411",
+        help_heading = ANYWHERE
+    )]
     pub(crate) url: String,
     /// Print JSON, as the API answers it, instead of tables
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = ANYWHERE)]
     pub(crate) json: bool,
 }
 
