@@ -24,13 +24,15 @@ pub enum IdError {
         /// Bytes allowed.
         max: usize,
     },
+    /// A first character that is not allowed there.
+    #[error("must not begin with {0:?}; allowed are {1}")]
+    First(char, &'static str),
     /// A character that is not allowed there.
     #[error("must not contain {0:?}; allowed are {1}")]
     Character(char, &'static str),
 }
 
-/// Checks length and characters; the first character must be a letter or a digit unless
-/// `first_any`.
+/// Checks length and characters, those of the first one apart.
 fn check(
     text: &str,
     max: usize,
@@ -44,7 +46,11 @@ fn check(
     let mut characters = text.chars();
     let head = characters.next().ok_or(IdError::Empty)?;
     if !first(head) {
-        return Err(IdError::Character(head, words));
+        return Err(if allowed(head) {
+            IdError::First(head, words)
+        } else {
+            IdError::Character(head, words)
+        });
     }
     match characters.find(|c| !allowed(*c)) {
         Some(c) => Err(IdError::Character(c, words)),

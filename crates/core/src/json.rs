@@ -54,15 +54,19 @@ impl Json {
         Ok(Self::from_raw(raw))
     }
 
-    /// [`Json::parse`] for text from outside: also refuses NUL characters and values nested
-    /// deeper than `depth_max`.
+    /// [`Json::parse`] for text from outside: also refuses NUL characters, values nested deeper
+    /// than `depth_max`, and numbers that no reader could hold (`1e400`).
     ///
     /// # Errors
     ///
     /// [`JsonError`].
     pub fn parse_bounded(text: &str, depth_max: usize) -> Result<Self, JsonError> {
         scan(text, depth_max)?;
-        Self::parse(text)
+        let json = Self::parse(text)?;
+        let value =
+            serde_json::from_str(text).map_err(|error| JsonError::Syntax(error.to_string()))?;
+        json.0.value.get_or_init(|| value);
+        Ok(json)
     }
 
     /// Takes a text already known to be JSON.
@@ -163,6 +167,7 @@ mod tests {
         assert_eq!(Json::parse_bounded(r#""a\u0000""#, 64), Err(JsonError::Nul));
         assert!(Json::parse_bounded(r#""a\\u0000 [[[""#, 1).is_ok());
         assert!(matches!(Json::parse_bounded("{", 64), Err(JsonError::Syntax(_))));
+        assert!(matches!(Json::parse_bounded("[1e400]", 64), Err(JsonError::Syntax(_))));
     }
 
     #[test]

@@ -108,7 +108,10 @@ impl Template {
             Some(c) => {
                 let why =
                     format!("gives {c:?}, which a header cannot hold; only ASCII can stand there");
-                Err(ExpressionError::new(&text, why))
+                // The value may be a payload, which must not stand in a reason.
+                let names: Vec<_> =
+                    self.references.iter().map(|(_, name)| name.to_string()).collect();
+                Err(ExpressionError::new(&names.join(", "), why))
             }
         }
     }
