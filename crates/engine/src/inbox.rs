@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use crate::engine::Inner;
 use crate::live::{CommandReply, CompleteReply, Message};
 use crate::message::InboxMessage;
+use crate::poller;
 use crate::{CommandError, CompleteError, Engine, SagaDetail};
 
 /// Pause before a saga that is between memory and store is looked for again.
@@ -179,7 +180,7 @@ impl Inner {
         let (inner, saga_id) = (Arc::clone(self), saga_id.clone());
         let claiming = self.tasks.spawn(async move {
             match inner.store.claim_one(&[work.owned().lease()], &saga_id).await? {
-                Some(stored) => inner.adopt(work, stored, Some(message)).await,
+                Some(stored) => inner.adopt(work, stored, poller::loaded, Some(message)).await,
                 // It is on its way into or out of memory.
                 None => inner.clock.sleep(PAUSE).await,
             }

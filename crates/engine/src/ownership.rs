@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Inner;
+use crate::poller;
 
 /// Longest time between two looks at who lives and what is free.
 const LOOK_EVERY_MAX: Duration = Duration::from_secs(1);
@@ -333,7 +334,7 @@ impl Inner {
                     total += page.len();
                     after = page.last().map(|stored| stored.saga_id.clone()).or(after);
                     for stored in page {
-                        self.adopt(own.work(), stored, None).await;
+                        self.adopt(own.work(), stored, poller::recovered, None).await;
                     }
                     if is_last {
                         break;

@@ -17,6 +17,19 @@ use crate::live::{CommandReply, CompleteReply, Message};
 use crate::message::{InboxMessage, InboxResult};
 use crate::ownership::{Owned, Work};
 
+/// How a saga was found in the store, under an epoch.
+pub(crate) type Found = fn(u64) -> Input;
+
+/// It was in the memory of the partition's last owner.
+pub(crate) fn recovered(epoch: u64) -> Input {
+    Input::Recovered { epoch }
+}
+
+/// It had left memory, or was never driven.
+pub(crate) fn loaded(epoch: u64) -> Input {
+    Input::Loaded { epoch }
+}
+
 /// Sagas taken into memory by one read.
 const PAGE: u16 = 256;
 
@@ -55,7 +68,7 @@ impl Inner {
                         // has the partition finds the saga in memory and recovers it.
                         let own = owned.iter().find(|own| own.partition() == stored.partition);
                         if let Some(own) = own.filter(|own| !own.is_lost()) {
-                            self.adopt(own.work(), stored, None).await;
+                            self.adopt(own.work(), stored, loaded, None).await;
                         }
                     }
                     if is_last {
@@ -76,6 +89,7 @@ impl Inner {
         self: &Arc<Self>,
         work: Work,
         stored: StoredSaga,
+        found: Found,
         message: Option<Message>,
     ) {
         let mut pause = Duration::from_millis(20);
@@ -108,7 +122,7 @@ impl Inner {
         let updated_at = stored.records.last().map_or(Timestamp::default(), |last| last.at);
         let header = driver::header(&saga, updated_at, Wake::InMemory);
         let epoch = work.owned().epoch().0;
-        let Ok(handled) = saga.handle(self.clock.now(), Input::Recovered { epoch }) else {
+        let Ok(handled) = saga.handle(self.clock.now(), found(epoch)) else {
             // It has ended: whatever woke it came too late.
             return;
         };
@@ -170,7 +184,7 @@ impl Inner {
             };
             match self.store.claim_one(&[work.owned().lease()], &item.saga_id).await {
                 Ok(Some(stored)) => {
-                    self.adopt(work, stored, Some(message)).await;
+                    self.adopt(work, stored, loaded, Some(message)).await;
                     return true;
                 }
                 Ok(None) => {}

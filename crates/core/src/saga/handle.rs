@@ -114,8 +114,16 @@ impl Saga {
                 self.note(at, Event::LockWaitPassed, &mut handled);
             }
             Input::DeadlinePassed | Input::LockWaitPassed => return Err(Refusal::Stale),
-            Input::Recovered { epoch } => {
-                if self.calls().any(|(_, _, call)| call.may_have_gone_on(at)) {
+            Input::Recovered { epoch } | Input::Loaded { epoch } => {
+                let is_taken_over = matches!(input, Input::Recovered { .. });
+                let may_have_gone_on = |call: &super::Call| {
+                    if is_taken_over {
+                        call.may_have_gone_on(at)
+                    } else {
+                        call.state == CallState::InFlight
+                    }
+                };
+                if self.calls().any(|(_, _, call)| may_have_gone_on(call)) {
                     self.note(at, Event::Recovered { epoch }, &mut handled);
                 }
                 self.run_on(at, &mut handled);

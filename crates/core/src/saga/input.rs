@@ -66,6 +66,12 @@ pub enum Input {
         /// The partition's new epoch.
         epoch: u64,
     },
+    /// Its coordinator has read it back, after it had let it leave memory with nothing in flight
+    /// and everything written.
+    Loaded {
+        /// The partition's epoch.
+        epoch: u64,
+    },
     /// Somebody wants something.
     Command {
         /// What.
@@ -88,6 +94,7 @@ impl Input {
             | Self::DeadlinePassed
             | Self::LockWaitPassed
             | Self::Recovered { .. }
+            | Self::Loaded { .. }
             | Self::Command { .. } => None,
         }
     }
