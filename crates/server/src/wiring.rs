@@ -52,6 +52,13 @@ impl Coordinator {
         let router = router(settings, &public_url, &engine, tracing);
         let http = HttpServer::start(listener, router, settings.server.connections_max);
         tracing::info!(%address, public_url, "the coordinator is up");
+        if !address.ip().is_loopback() {
+            tracing::warn!(
+                %address,
+                "whoever reaches this address may start and command sagas: there is no sign-in \
+                 yet, so let only your own network reach it"
+            );
+        }
         Ok(Self { address, engine, http, drain_timeout: settings.server.drain_timeout })
     }
 
