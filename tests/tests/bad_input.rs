@@ -141,7 +141,7 @@ async fn places(client: &Client) {
 async fn bodies_over_one_mebibyte_are_refused_with_and_without_their_length() {
     let server = Server::start(ServerOptions::default()).await.unwrap();
     let address = server.url().trim_start_matches("http://").to_owned();
-    let head = "POST /v1/sagas HTTP/1.1\r\nhost: amends\r\ncontent-type: application/json\r\n";
+    let head = "POST /v1/sagas HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
 
     // Judged by its length alone: the body never comes.
     let announced = format!("{head}content-length: {}\r\n\r\n", BODY_BYTES_MAX + 1);
