@@ -4,7 +4,7 @@
 //! function, which answers the store and whatever must live as long as it (a folder, a server, or
 //! `()`), and hands it to [`store_conformance!`](crate::store_conformance):
 //!
-//! ```ignore
+//! ```text
 //! async fn fresh() -> (Arc<dyn Store>, TempDir) { … }
 //! amends_ports::store_conformance!(fresh);
 //! ```
