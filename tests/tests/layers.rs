@@ -13,20 +13,26 @@ use serde_json::Value;
 /// this table and ARCHITECTURE.md in one commit. Dev-dependencies are free.
 const ARROWS: &[(&str, &[&str])] = &[
     ("amends-api", &["amends-core", "amends-engine", "amends-ports"]),
+    ("amends-client", &[]),
+    ("amends-conform", &["amends-client"]),
     ("amends-console", &["amends-core", "amends-engine", "amends-ports"]),
     ("amends-core", &[]),
-    ("amends-demo", &["amends-testbed"]),
+    ("amends-demo", &["amends-client", "amends-testbed"]),
     ("amends-engine", &["amends-core", "amends-ports"]),
+    ("amends-locks", &["amends-core", "amends-ports"]),
     ("amends-participants", &["amends-core", "amends-ports"]),
     ("amends-ports", &["amends-core"]),
     (
         "amends-server",
         &[
             "amends-api",
+            "amends-client",
+            "amends-conform",
             "amends-console",
             "amends-core",
             "amends-demo",
             "amends-engine",
+            "amends-locks",
             "amends-participants",
             "amends-ports",
             "amends-store",

@@ -1,11 +1,13 @@
 //! The ports of the engine: what it needs from outside, as traits without a library's name in them.
 //!
-//! [`Store`] keeps sagas, [`Participants`] makes calls, [`Clock`] and [`Ids`] give time and names.
+//! [`Store`] keeps sagas, [`Locks`] guards their keys, [`Participants`] makes calls, [`Clock`] and
+//! [`Ids`] give time and names.
 //! Each has real adapters in crates of their own and, behind the feature `testing`, an in-memory
 //! one here together with the conformance suite that every adapter passes.
 
 mod clock;
 mod ids;
+mod locks;
 mod page;
 mod participants;
 pub mod store;
@@ -14,6 +16,7 @@ pub mod testing;
 
 pub use clock::{Clock, SystemClock};
 pub use ids::{Ids, SystemIds};
+pub use locks::{Guard, GuardError, GuardHolder, LockMaster, Locks, LocksHealth};
 pub use page::{Cursor, CursorError, Page, SagaFilter, SagaSummary};
 pub use participants::{CallContext, Health, OutgoingCall, Participants};
 pub use store::Store;

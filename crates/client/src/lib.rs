@@ -1,0 +1,1 @@
+//! For services that use amends: a typed client, and the barrier for participants.

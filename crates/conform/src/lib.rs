@@ -1,0 +1,1 @@
+//! Probes a participant: whether it keeps what the contract asks of it.

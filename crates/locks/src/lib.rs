@@ -1,0 +1,1 @@
+//! Guards of lock keys: Redlock over independent Redis masters.
