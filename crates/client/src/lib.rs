@@ -1,1 +1,6 @@
 //! For services that use amends: a typed client, and the barrier for participants.
+
+#[cfg(feature = "participant")]
+pub mod barrier;
+#[cfg(feature = "participant")]
+pub mod participant;

@@ -1,0 +1,1 @@
+//! The barrier: every operation takes effect once, and in a valid order.

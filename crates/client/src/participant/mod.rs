@@ -1,0 +1,1 @@
+//! What a participant reads from a call, and what it answers.
