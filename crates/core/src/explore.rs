@@ -148,6 +148,8 @@ fn accepted(definition: &Definition) -> Accepted {
         deadline_at: None,
         lock_wait_until: None,
         traceparent: None,
+        prepared: None,
+        parent: None,
     }
 }
 

@@ -165,6 +165,13 @@ text_id! {
     LockKey, 256, visible, visible, "any characters but control characters"
 }
 
+impl ParticipantName {
+    /// The coordinator itself, where a step is a saga of its own.
+    pub(crate) fn own() -> Self {
+        Self(Arc::from("amends"))
+    }
+}
+
 /// Where a step stands in its definition, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

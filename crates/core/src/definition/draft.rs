@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Completion, InputSchema, Lock, OutcomeOverride, StepKind};
+use super::{Completion, InputSchema, Lock, Mode, OutcomeOverride, StepKind};
 use crate::expression::{Condition, PathTemplate, Reference, Template};
 use crate::{DefinitionName, Jitter, ParticipantName, RetryPolicy, StepId};
 
@@ -11,6 +11,7 @@ use crate::{DefinitionName, Jitter, ParticipantName, RetryPolicy, StepId};
 pub(super) struct Draft {
     pub(super) name: Option<DefinitionName>,
     pub(super) description: String,
+    pub(super) mode: Mode,
     pub(super) input_schema: Option<InputSchema>,
     pub(super) lock: Option<Lock>,
     pub(super) deadline: Option<Duration>,

@@ -3,11 +3,12 @@
 //! Immutable and shared: one parse serves every saga of a version.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Graph, InputSchema};
+use super::{Graph, InputSchema, NestedSaga};
 use crate::expression::{Condition, PathTemplate, Template};
 use crate::saga::{Op, OutcomeKind};
 use crate::{DefinitionName, Json, ParticipantName, RetryPolicy, StepId, StepIndex};
@@ -29,25 +30,48 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// A checked and compiled definition.
-#[derive(Debug)]
+/// Where a saga's steps come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// From its definition.
+    #[default]
+    Definition,
+    /// From its client, who adds branches and decides.
+    Interactive,
+}
+
+impl Mode {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Definition => "definition",
+            Self::Interactive => "interactive",
+        }
+    }
+}
+
+/// A checked and compiled definition. Cheap to clone.
+#[derive(Clone, Debug)]
 pub struct Definition {
     /// Its name.
     pub name: DefinitionName,
     /// What it is for, in the author's words.
     pub description: String,
+    /// Where the steps of its sagas come from.
+    pub mode: Mode,
     /// What inputs must look like.
-    pub input_schema: Option<InputSchema>,
+    pub input_schema: Option<Arc<InputSchema>>,
     /// Business keys that serialise its sagas.
-    pub lock: Option<Lock>,
+    pub lock: Option<Arc<Lock>>,
     /// Time from acceptance after which no forward step starts or retries.
     pub deadline: Option<Duration>,
-    /// The steps, in the order they stand in; at least one.
-    pub steps: Vec<Step>,
+    /// The steps, in the order they stand in; at least one, unless the mode is interactive.
+    pub steps: Vec<Arc<Step>>,
     /// Who comes after whom.
     pub graph: Graph,
     /// What a completed saga answers with; `null` without one.
-    pub output: Option<Template>,
+    pub output: Option<Arc<Template>>,
     /// Identity of the content.
     pub digest: Digest,
     /// The document as JSON, as it was given.
@@ -81,6 +105,10 @@ pub struct Lock {
     pub wait: Option<Duration>,
     /// What a saga does whose key another one holds.
     pub on_busy: OnBusy,
+    /// What a saga does that loses its keys while it runs.
+    pub on_lost: OnLost,
+    /// When its keys go to the next saga.
+    pub release: LockRelease,
 }
 
 /// What a saga does whose lock key another saga holds.
@@ -91,6 +119,33 @@ pub enum OnBusy {
     Queue,
     /// End at once, without a call made.
     Reject,
+    /// Take the place of sagas of the same definition that still wait: only the newest is wanted.
+    Replace,
+}
+
+/// What a saga does that loses its lock keys while it runs: their guard on the lock service is
+/// gone, or an operator released them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnLost {
+    /// Go on; participants refuse it once they have seen a newer token.
+    Fence,
+    /// Start no forward call until it has them again.
+    #[default]
+    Pause,
+    /// Abort, if commit is not decided.
+    Abort,
+}
+
+/// When a saga's lock keys go to the next saga.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LockRelease {
+    /// When it has ended.
+    #[default]
+    End,
+    /// When commit is decided: what is left runs outside the lock.
+    Pivot,
 }
 
 /// Whether a step is one of a saga or of TCC.
@@ -101,6 +156,19 @@ pub enum StepKind {
     Saga,
     /// `try`, `confirm` and `cancel`.
     Tcc,
+}
+
+/// Who makes a step's forward call, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Starts {
+    /// The engine, when the steps before it are done.
+    InOrder,
+    /// The client, whenever it likes; what became of it shows in the decision.
+    ByClient,
+    /// The engine, once commit is decided.
+    AfterCommit,
+    /// The engine, when the deadline passes and the client has not said what it wants.
+    WhenSilent,
 }
 
 /// One step.
@@ -130,6 +198,10 @@ pub struct Step {
     pub completion: Completion,
     /// Outcomes that this step reads from statuses otherwise than usual.
     pub outcomes: Vec<OutcomeOverride>,
+    /// Who makes the forward call, and when.
+    pub starts: Starts,
+    /// The saga that this step is, instead of calls to a participant.
+    pub nested: Option<NestedSaga>,
 }
 
 impl Step {

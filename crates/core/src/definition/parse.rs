@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::check::{Registry, check, index_of};
 use super::draft::{Draft, OperationDraft, StepDraft};
 use super::field::Reader;
-use super::{Definition, Fault, Graph, Operation, Step, StepKind, document, read};
+use super::{Definition, Fault, Graph, Operation, Starts, Step, StepKind, document, read};
 use crate::{Json, RetryPolicy};
 
 /// How a definition is written.
@@ -75,12 +75,13 @@ fn build(mut draft: Draft, graph: Graph, value: &Value) -> Option<Definition> {
     Some(Definition {
         name: draft.name?,
         description: draft.description,
-        input_schema: draft.input_schema,
-        lock: draft.lock,
+        mode: draft.mode,
+        input_schema: draft.input_schema.map(Arc::new),
+        lock: draft.lock.map(Arc::new),
         deadline: draft.deadline,
-        steps: steps.collect::<Option<_>>()?,
+        steps: steps.map(|step| step.map(Arc::new)).collect::<Option<_>>()?,
         graph,
-        output: draft.output,
+        output: draft.output.map(Arc::new),
         digest: document::digest(value),
         source: Json::from_value(value),
     })
@@ -136,6 +137,8 @@ fn build_step(step: StepDraft, past_pivot: bool, outer: &StepDefaults) -> Option
         undo_refused: step.undo_refused,
         completion: step.completion,
         outcomes: step.outcomes,
+        starts: Starts::InOrder,
+        nested: None,
     })
 }
 

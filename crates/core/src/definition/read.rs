@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::draft::{Draft, Place, RetryDraft};
 use super::field::{Fields, Reader, below};
 use super::read_step::read_step;
-use super::{FaultCode, InputSchema, Lock, OnBusy};
+use super::{FaultCode, InputSchema, Lock, LockRelease, Mode, OnBusy, OnLost};
 use crate::{DefinitionName, Jitter};
 
 /// Most steps of a definition.
@@ -25,25 +25,43 @@ pub(super) const DAY: Duration = Duration::from_hours(24);
 /// Longest deadline and longest wait: 3,660 days.
 const DEADLINE_MAX: Duration = Duration::from_hours(24 * 3660);
 
-const FIELDS: &[&str] =
-    &["name", "description", "input_schema", "lock", "deadline", "defaults", "steps", "output"];
+const FIELDS: &[&str] = &[
+    "name",
+    "description",
+    "mode",
+    "input_schema",
+    "lock",
+    "deadline",
+    "defaults",
+    "steps",
+    "output",
+];
+
+/// What says nothing in a definition without steps.
+const FIELDS_OF_STEPS: &[&str] = &["defaults", "steps", "output"];
 
 /// Reads what is sound of `document`; the rest becomes faults of `reader`.
 pub(super) fn read(reader: &mut Reader, document: &Value) -> Draft {
     let Some(fields) = reader.object(document, "", FIELDS) else { return Draft::default() };
     let name = read_name(reader, &fields);
     let description = fields.get("description").and_then(|(value, at)| reader.text(value, &at));
+    let modes = [("definition", Mode::Definition), ("interactive", Mode::Interactive)];
+    let mode = reader.word(&fields, "mode", &modes).unwrap_or_default();
     let input_schema = read_schema(reader, &fields);
     let lock = read_lock(reader, &fields);
     let deadline = reader.duration(&fields, "deadline", SHORTEST..=DEADLINE_MAX);
     let (timeout, retry) = read_defaults(reader, &fields);
-    let steps = read_steps(reader, &fields);
+    let steps = match mode {
+        Mode::Definition => read_steps(reader, &fields),
+        Mode::Interactive => no_steps(reader, &fields),
+    };
     let output = fields
         .get("output")
         .and_then(|(value, pointer)| reader.template(value, &pointer, Place::Output));
     Draft {
         name,
         description: description.unwrap_or_default().to_owned(),
+        mode,
         input_schema,
         lock,
         deadline,
@@ -103,15 +121,21 @@ fn read_schema(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<InputSche
 }
 
 fn read_lock(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<Lock> {
+    const KNOWN: &[&str] = &["keys", "wait", "on_busy", "on_lost", "release"];
     let (value, pointer) = fields.get("lock")?;
-    let fields = reader.object(value, &pointer, &["keys", "wait", "on_busy"])?;
+    let fields = reader.object(value, &pointer, KNOWN)?;
     let wait = reader.duration(&fields, "wait", SHORTEST..=DEADLINE_MAX);
-    let words = [("queue", OnBusy::Queue), ("reject", OnBusy::Reject)];
+    let words =
+        [("queue", OnBusy::Queue), ("reject", OnBusy::Reject), ("replace", OnBusy::Replace)];
     let on_busy = reader.word(&fields, "on_busy", &words).unwrap_or(OnBusy::Queue);
     if on_busy == OnBusy::Reject && fields.has("wait") {
         let detail = "wait says nothing with on_busy: reject; leave one of them out";
         reader.fault(&below(&pointer, "wait"), FaultCode::FieldConflict, detail);
     }
+    let words = [("fence", OnLost::Fence), ("pause", OnLost::Pause), ("abort", OnLost::Abort)];
+    let on_lost = reader.word(&fields, "on_lost", &words).unwrap_or_default();
+    let words = [("end", LockRelease::End), ("pivot", LockRelease::Pivot)];
+    let release = reader.word(&fields, "release", &words).unwrap_or_default();
     let (value, pointer) = reader.required(&fields, "keys", "list at least one key")?;
     let items = reader.list(value, &pointer);
     if value.as_array().is_some_and(Vec::is_empty) {
@@ -134,7 +158,7 @@ fn read_lock(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<Lock> {
         }
         keys.extend(reader.template(item, &pointer, Place::LockKey));
     }
-    Some(Lock { keys, wait, on_busy })
+    Some(Lock { keys, wait, on_busy, on_lost, release })
 }
 
 fn read_defaults(reader: &mut Reader, fields: &Fields<'_, '_>) -> (Option<Duration>, RetryDraft) {
@@ -143,6 +167,19 @@ fn read_defaults(reader: &mut Reader, fields: &Fields<'_, '_>) -> (Option<Durati
     let Some(fields) = reader.object(value, &pointer, &["timeout", "retry"]) else { return none };
     let timeout = reader.duration(&fields, "timeout", SHORTEST..=DAY);
     (timeout, read_retry(reader, &fields))
+}
+
+/// The client of an interactive transaction brings the steps.
+fn no_steps(reader: &mut Reader, fields: &Fields<'_, '_>) -> Vec<super::draft::StepDraft> {
+    for name in FIELDS_OF_STEPS {
+        if let Some((_, pointer)) = fields.get(name) {
+            let detail = format!(
+                "{name} says nothing with mode: interactive, whose client brings the steps"
+            );
+            reader.fault(&pointer, FaultCode::FieldConflict, detail);
+        }
+    }
+    Vec::new()
 }
 
 fn read_steps(reader: &mut Reader, fields: &Fields<'_, '_>) -> Vec<super::draft::StepDraft> {

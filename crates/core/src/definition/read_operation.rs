@@ -17,7 +17,7 @@ const HEADERS_MAX: usize = 32;
 const HEADER_NAME_BYTES_MAX: usize = 128;
 
 /// Most bytes of a path as it is written.
-const PATH_BYTES_MAX: usize = 8 * 1024;
+pub(super) const PATH_BYTES_MAX: usize = 8 * 1024;
 
 const FIELDS: &[&str] = &["method", "path", "body", "headers", "timeout", "retry"];
 
@@ -37,7 +37,7 @@ pub(super) fn read_operation(
     let Some(fields) = reader.object(value, pointer, FIELDS) else {
         return OperationDraft::default();
     };
-    let method = read_method(reader, &fields);
+    let method = read_method(reader, &fields, "POST");
     if method == "GET" && fields.has("body") {
         let detail = "a GET has no body; put the values into the path's query";
         reader.fault(&below(pointer, "body"), FaultCode::FieldConflict, detail);
@@ -52,8 +52,9 @@ pub(super) fn read_operation(
     }
 }
 
-fn read_method(reader: &mut Reader, fields: &Fields<'_, '_>) -> String {
-    let default = || "POST".to_owned();
+/// The method, `default` without one.
+pub(super) fn read_method(reader: &mut Reader, fields: &Fields<'_, '_>, default: &str) -> String {
+    let default = || default.to_owned();
     let Some((value, pointer)) = fields.get("method") else { return default() };
     let Some(text) = reader.text(value, &pointer) else { return default() };
     let method = text.to_ascii_uppercase();
@@ -102,9 +103,31 @@ fn read_headers(
     fields: &Fields<'_, '_>,
     place: Place,
 ) -> Vec<(String, Template)> {
+    let sound = sound_headers(reader, fields);
+    let templates = sound.into_iter().filter_map(|(name, value, at)| {
+        reader.template(value, &at, place).map(|template| (name, template))
+    });
+    templates.collect()
+}
+
+/// Headers whose values are sent as they stand.
+pub(super) fn read_literal_headers(
+    reader: &mut Reader,
+    fields: &Fields<'_, '_>,
+) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let sound = sound_headers(reader, fields);
+    sound.into_iter().map(|(name, value, _)| (name, text(value).trim().to_owned())).collect()
+}
+
+/// The headers that may be sent, names in lower case, each with the pointer to it.
+fn sound_headers<'v>(
+    reader: &mut Reader,
+    fields: &Fields<'v, '_>,
+) -> Vec<(String, &'v Value, String)> {
     let Some((value, pointer)) = fields.get("headers") else { return Vec::new() };
     let Some(fields) = reader.map(value, &pointer) else { return Vec::new() };
-    let mut headers: Vec<(String, Template)> = Vec::new();
+    let mut headers: Vec<(String, &Value, String)> = Vec::new();
     for (count, (name, value, at)) in fields.iter().enumerate() {
         if count == HEADERS_MAX {
             reader.fault(
@@ -117,7 +140,7 @@ fn read_headers(
         let lower = name.to_ascii_lowercase();
         if let Err(why) = check_header_name(&lower) {
             reader.fault(&at, FaultCode::ForbiddenHeader, why);
-        } else if headers.iter().any(|(other, _)| *other == lower) {
+        } else if headers.iter().any(|(other, ..)| *other == lower) {
             reader.fault(
                 &at,
                 FaultCode::ForbiddenHeader,
@@ -132,8 +155,8 @@ fn read_headers(
         {
             let detail = "a header holds visible ASCII characters and blanks only";
             reader.fault(&at, FaultCode::ForbiddenHeader, detail);
-        } else if let Some(template) = reader.template(value, &at, place) {
-            headers.push((lower, template));
+        } else {
+            headers.push((lower, value, at));
         }
     }
     headers

@@ -26,6 +26,16 @@ impl PathTemplate {
         if faults.is_empty() { Ok(Self(parts)) } else { Err(faults) }
     }
 
+    /// A path in which nothing is an expression.
+    pub fn literal(path: &str) -> Self {
+        Self(vec![Part::Literal(path.into())])
+    }
+
+    /// What is wrong with a path in which nothing is an expression, as sentences.
+    pub fn literal_faults(path: &str) -> Vec<String> {
+        literal_faults(path)
+    }
+
     /// Evaluates it.
     ///
     /// # Errors

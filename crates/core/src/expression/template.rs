@@ -62,6 +62,17 @@ impl Template {
         Ok(Self { pieces: builder.pieces, text, references: builder.references })
     }
 
+    /// A value in which nothing is an expression.
+    pub fn literal(value: &Json) -> Self {
+        let text = value.value().as_str().map(|text| vec![Part::Literal(text.into())]);
+        Self { pieces: vec![Piece::Json(value.as_str().into())], text, references: Vec::new() }
+    }
+
+    /// A text in which nothing is an expression.
+    pub fn literal_text(text: &str) -> Self {
+        Self::literal(&Json::from_value(&Value::String(text.to_owned())))
+    }
+
     /// Evaluates it to JSON.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use super::Handled;
 use super::{
     Actor, CallState, Command, Decision, EndStatus, Event, Op, Refusal, Saga, SkipReason, Status,
 };
+use crate::definition::{Mode, Starts};
 use crate::{StepId, StepIndex, Timestamp};
 
 impl Saga {
@@ -61,6 +62,21 @@ impl Saga {
                 let event = Event::Ended { status, output: None, problem: Some(problem) };
                 self.note(at, event, handled);
             }
+            Command::Enlist { branch } => self.enlist(at, branch, handled),
+            Command::Commit | Command::ParentDecided { decision: Decision::Commit } => {
+                if !self.commit_requested && self.decision.is_none() {
+                    self.note(at, Event::CommitRequested { by }, handled);
+                }
+            }
+            Command::ParentDecided { decision: Decision::Abort } => {
+                if self.cancel.is_none() && self.decision.is_none() {
+                    self.note(at, Event::CancelRequested { by }, handled);
+                }
+            }
+            Command::Extend { until } => {
+                self.note(at, Event::DeadlineExtended { until: *until, by }, handled);
+            }
+            Command::ReleaseLock => self.note(at, Event::LockReleased { by }, handled),
         }
         Ok(())
     }
@@ -73,9 +89,15 @@ impl Saga {
     /// [`Refusal`] says why not.
     pub fn permits(&self, command: &Command) -> Result<(), Refusal> {
         if self.end.is_some() {
-            return Err(Refusal::Ended(self.status()));
+            return self.permits_repetition(command);
         }
         match command {
+            Command::Enlist { branch } => self.permits_enlist(branch),
+            Command::Commit => self.permits_commit(),
+            Command::Extend { .. } => self.permits_interaction(command.as_str()),
+            Command::ParentDecided { decision } => self.permits_parent(*decision),
+            Command::ReleaseLock if self.tokens().is_empty() => Err(Refusal::NoLock),
+            Command::ReleaseLock => Ok(()),
             Command::Pause | Command::Resume => Ok(()),
             Command::Cancel => self.permits_cancel(),
             Command::RetryNow { .. } if self.paused => Err(Refusal::WrongStatus {
@@ -106,6 +128,7 @@ impl Saga {
     pub fn permitted(&self) -> Vec<Command> {
         let all = [
             if self.paused { Command::Resume } else { Command::Pause },
+            Command::Commit,
             Command::Cancel,
             Command::RetryNow { step: None },
             Command::Abandon,
@@ -114,6 +137,7 @@ impl Saga {
         all.into_iter()
             .filter(|command| self.permits(command).is_ok())
             .filter(|command| !(is_cancelling && *command == Command::Cancel))
+            .filter(|command| !(self.commit_requested && *command == Command::Commit))
             .collect()
     }
 
@@ -130,7 +154,36 @@ impl Saga {
         all.into_iter().filter(|command| self.permits(command).is_ok()).collect()
     }
 
+    /// After the end only what has had its effect may be asked again.
+    fn permits_repetition(&self, command: &Command) -> Result<(), Refusal> {
+        let is_interactive = self.mode() == Mode::Interactive;
+        match (command, self.status()) {
+            (Command::Cancel, Status::Compensated) => Ok(()),
+            (Command::Commit, Status::Completed) if is_interactive => Ok(()),
+            (Command::Commit, Status::Compensated) if is_interactive => self.permits_commit(),
+            (Command::Cancel, Status::Completed) if is_interactive => Err(Refusal::Committed),
+            (Command::ParentDecided { decision: Decision::Commit }, Status::Completed)
+            | (Command::ParentDecided { decision: Decision::Abort }, Status::Compensated) => Ok(()),
+            (_, status) => Err(Refusal::Ended(status)),
+        }
+    }
+
+    fn permits_parent(&self, wanted: Decision) -> Result<(), Refusal> {
+        match (self.decision, wanted) {
+            _ if self.accepted.parent.is_none() => Err(Refusal::NotInteractive),
+            (Some(Decision::Commit), Decision::Abort) => Err(Refusal::Committed),
+            (Some(Decision::Abort), Decision::Commit) => {
+                Err(Refusal::Aborted(self.reason().unwrap_or_default().to_owned()))
+            }
+            (None | Some(Decision::Commit), Decision::Commit)
+            | (None | Some(Decision::Abort), Decision::Abort) => Ok(()),
+        }
+    }
+
     fn permits_cancel(&self) -> Result<(), Refusal> {
+        if let (true, Some(parent)) = (self.is_prepared(), &self.accepted.parent) {
+            return Err(Refusal::Nested(parent.saga_id.clone()));
+        }
         match (self.decision, self.undecided_pivot()) {
             (Some(Decision::Commit), _) => Err(Refusal::Committed),
             (None, Some(pivot)) => {
@@ -146,6 +199,8 @@ impl Saga {
         let may_skip = self.decision != Some(Decision::Abort)
             && state.skipped.is_none()
             && !self.definition.step(index).pivot
+            && self.definition.step(index).starts != Starts::ByClient
+            && self.definition.step(index).nested.is_none()
             && match state.forward.state {
                 CallState::Idle => true,
                 CallState::Waiting { .. } | CallState::Stuck { .. } => !state.forward.maybe_effect,

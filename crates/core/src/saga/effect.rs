@@ -65,6 +65,11 @@ pub enum Effect {
         /// Sorted, each once.
         keys: Vec<LockKey>,
     },
+    /// Its lock keys go to the next saga, in the write that says so.
+    Unlock {
+        /// Whether it stands at the end of their queues again.
+        requeue: bool,
+    },
     /// The saga has ended; its lock keys, if it holds or waits for any, are to be released in the
     /// write that ends it.
     End {

@@ -11,8 +11,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Actor, Answer, Op, Problem};
-use crate::definition::Digest;
-use crate::{DefinitionName, Json, LockKey, SagaId, StepIndex, Timestamp};
+use crate::definition::{Branch, CheckBack, Digest};
+use crate::{DefinitionName, Json, LockKey, SagaId, StepId, StepIndex, Timestamp};
 
 /// One fact and when it was known, by the clock of the coordinator that wrote it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,6 +58,8 @@ pub enum SkipReason {
     Condition,
     /// An operator skipped it.
     Operator,
+    /// The decision made it needless: what it asks for is known.
+    Decided,
 }
 
 /// What a submission was accepted with: all that a saga is made from.
@@ -92,6 +94,21 @@ pub struct Accepted {
     /// W3C trace context of the submission, `traceparent` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// How the client of an interactive transaction is asked when it falls silent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepared: Option<Box<CheckBack>>,
+    /// The branch that this saga is, and whose decision it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+}
+
+/// The branch of another saga.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parent {
+    /// The other saga.
+    pub saga_id: SagaId,
+    /// Its branch.
+    pub branch: StepId,
 }
 
 /// One fact.
@@ -180,6 +197,29 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
+    /// The client of an interactive transaction added a branch: its last step from now on.
+    BranchEnlisted {
+        /// The branch.
+        branch: Box<Branch>,
+    },
+    /// The client of an interactive transaction, or the parent of a nested saga, wants to commit.
+    CommitRequested {
+        /// Who and why.
+        by: Actor,
+    },
+    /// The client of an interactive transaction asked for more time.
+    DeadlineExtended {
+        /// The new deadline.
+        until: Timestamp,
+        /// Who and why.
+        by: Actor,
+    },
+    /// An operator took its lock keys away; unless it goes on without them, it stands at the end
+    /// of their queues again.
+    LockReleased {
+        /// Who and why.
+        by: Actor,
+    },
     /// The deadline passed before the decision, or while steps were still open after it.
     DeadlinePassed,
     /// The longest wait in the queue passed.
@@ -251,6 +291,10 @@ impl Event {
             | Self::Started
             | Self::StepSkipped { .. }
             | Self::Decided { .. }
+            | Self::BranchEnlisted { .. }
+            | Self::CommitRequested { .. }
+            | Self::DeadlineExtended { .. }
+            | Self::LockReleased { .. }
             | Self::CancelRequested { .. }
             | Self::Paused { .. }
             | Self::Resumed { .. }

@@ -54,16 +54,24 @@ impl Saga {
         accepted: Box<super::Accepted>,
         at: Timestamp,
     ) -> Self {
+        let definition = match &accepted.prepared {
+            Some(check_back) => Arc::new(definition.with_check_back(check_back)),
+            None => definition,
+        };
         Self {
             steps: vec![StepState::default(); definition.steps.len()],
             definition,
+            deadline_at: accepted.deadline_at,
             accepted,
             accepted_at: at,
+            branches: Vec::new(),
             started: false,
             tokens: None,
             decision: None,
             reason: None,
             cancel: None,
+            commit_requested: false,
+            lock_taken: false,
             deadline_passed: false,
             lock_wait_passed: false,
             paused: false,
@@ -113,7 +121,9 @@ impl Saga {
                 self.steps[step.get()].call_mut(*op).state = CallState::Waiting { until: *until };
             }
             Event::CallGivenUp { step, op } => {
-                self.steps[step.get()].call_mut(*op).state = CallState::GivenUp;
+                let call = self.steps[step.get()].call_mut(*op);
+                call.maybe_effect |= matches!(call.state, CallState::Pending { .. });
+                call.state = CallState::GivenUp;
             }
             Event::CallStuck { step, op, until } => {
                 self.steps[step.get()].call_mut(*op).state = CallState::Stuck { until: *until };
@@ -121,7 +131,12 @@ impl Saga {
             Event::Decided { decision, reason } => {
                 self.decision = Some(*decision);
                 self.reason.clone_from(reason);
+                self.settle_client_calls(*decision);
             }
+            Event::BranchEnlisted { branch } => self.enlisted(branch),
+            Event::CommitRequested { .. } => self.commit_requested = true,
+            Event::DeadlineExtended { until, .. } => self.deadline_at = Some(*until),
+            Event::LockReleased { .. } => self.lock_released(),
             Event::DeadlinePassed => self.deadline_passed = true,
             Event::LockWaitPassed => self.lock_wait_passed = true,
             Event::CancelRequested { by } => self.cancel = Some(by.clone()),
@@ -227,6 +242,10 @@ impl Event {
             | Self::LockGranted { .. }
             | Self::Started
             | Self::Decided { .. }
+            | Self::BranchEnlisted { .. }
+            | Self::CommitRequested { .. }
+            | Self::DeadlineExtended { .. }
+            | Self::LockReleased { .. }
             | Self::DeadlinePassed
             | Self::LockWaitPassed
             | Self::CancelRequested { .. }
@@ -257,6 +276,7 @@ impl SkipReason {
         match self {
             Self::Condition => "condition",
             Self::Operator => "operator",
+            Self::Decided => "decided",
         }
     }
 }

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use super::{Call, CallState, Decision, Op, Saga, Status};
 use crate::StepIndex;
+use crate::definition::Mode;
 
 /// Most open calls that are told one by one.
 const CALLS_MAX: usize = 3;
@@ -80,7 +81,8 @@ impl Saga {
 
     fn explain_forward(&self, word: &str) -> String {
         let mut text = format!("{word}: {}", self.explain_open_calls());
-        match (self.decision(), self.accepted().deadline_at) {
+        match (self.decision(), self.deadline_at()) {
+            (None, _) if self.is_prepared() || self.commit_requested => {}
             (None, Some(at)) if !self.is_past_deadline() => {
                 let _ = write!(text, "; it aborts unless it is decided by {at}");
             }
@@ -172,10 +174,27 @@ impl Saga {
             .map(|(step, op, call)| self.call_words(step, op, call))
             .collect();
         match open.len() {
-            0 => "no call is open, the next one follows at once".to_owned(),
+            0 => self.explain_rest(),
             1..=CALLS_MAX => open.join("; "),
             all => format!("{}; {} more", open[..CALLS_MAX].join("; "), all - CALLS_MAX),
         }
+    }
+
+    /// What the saga waits for when no call is open.
+    fn explain_rest(&self) -> String {
+        if self.waits_for_lock() {
+            return "its lock keys were taken away, and it waits for them again".to_owned();
+        }
+        if let (true, Some(parent)) = (self.is_prepared(), &self.accepted().parent) {
+            return format!(
+                "its work is done, and it waits for the decision of saga {}, of which it is a part",
+                parent.saga_id
+            );
+        }
+        if self.mode() == Mode::Interactive && self.decision().is_none() && !self.commit_requested {
+            return "its client adds branches, and says when to commit".to_owned();
+        }
+        "no call is open, the next one follows at once".to_owned()
     }
 
     fn call_words(&self, step: StepIndex, op: Op, call: &Call) -> String {
@@ -266,6 +285,8 @@ mod tests {
             deadline_at: definition.deadline.map(|deadline| Timestamp(0).after(deadline)),
             lock_wait_until: None,
             traceparent: None,
+            prepared: None,
+            parent: None,
         }
     }
 

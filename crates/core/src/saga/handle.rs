@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Accepted, Answer, AttemptFailure, CallId, CallState, Decision, Effect, Event, Input, Op,
+    Accepted, Actor, Answer, AttemptFailure, CallId, CallState, Decision, Effect, Event, Input, Op,
     OutcomeKind, Record, Refusal, Saga, Timer,
 };
 use crate::definition::{Completion, Definition};
@@ -47,6 +47,22 @@ impl Saga {
         saga.begin(at)
     }
 
+    /// A saga that is cancelled before it was made: nothing of it will ever run, and its id is
+    /// taken.
+    pub fn accept_cancelled(
+        definition: Arc<Definition>,
+        accepted: Accepted,
+        by: Actor,
+        at: Timestamp,
+    ) -> (Self, Handled) {
+        let mut saga = Self::from_accepted(definition, Box::new(accepted), at);
+        let record = Record { at, event: Event::Accepted(saga.accepted.clone()) };
+        let mut handled = Handled { records: vec![record], effects: Vec::new() };
+        saga.note(at, Event::CancelRequested { by }, &mut handled);
+        saga.run_on(at, &mut handled);
+        (saga, handled)
+    }
+
     /// [`Saga::accept`] at time zero, with every `when` taken to hold: for exploration.
     pub(crate) fn accept_assuming(
         definition: Arc<Definition>,
@@ -74,7 +90,12 @@ impl Saga {
     /// [`Refusal`] if the input does not fit; the saga is then as it was.
     pub fn handle(&mut self, at: Timestamp, input: Input) -> Result<Handled, Refusal> {
         if self.end.is_some() {
-            return Err(Refusal::Ended(self.status()));
+            return match input {
+                Input::Command { command, .. } => {
+                    self.permits(&command).map(|()| Handled::default())
+                }
+                _ => Err(Refusal::Ended(self.status())),
+            };
         }
         if input.call().is_some_and(|call| !self.has_call(call)) {
             return Err(Refusal::Stale);
@@ -110,7 +131,7 @@ impl Saga {
             Input::DeadlinePassed if !self.deadline_passed => {
                 self.note(at, Event::DeadlinePassed, &mut handled);
             }
-            Input::LockWaitPassed if self.waits_for_lock() => {
+            Input::LockWaitPassed if self.waits_for_lock() && !self.started => {
                 self.note(at, Event::LockWaitPassed, &mut handled);
             }
             Input::DeadlinePassed | Input::LockWaitPassed => return Err(Refusal::Stale),
@@ -183,22 +204,26 @@ impl Saga {
             if let Some(at) = self.accepted.start_at {
                 effects.push(Effect::Arm { timer: Timer::Start, at });
             }
-            if !self.accepted.lock_keys.is_empty() && self.tokens.is_none() {
-                effects.push(Effect::Lock { keys: self.accepted.lock_keys.clone() });
-                if let Some(at) = self.accepted.lock_wait_until {
-                    effects.push(Effect::Arm { timer: Timer::LockWait, at });
-                }
+            if let (Some(at), true) = (self.accepted.lock_wait_until, self.waits_for_lock()) {
+                effects.push(Effect::Arm { timer: Timer::LockWait, at });
             }
         }
-        if let (Some(at), false) = (self.accepted.deadline_at, self.deadline_passed) {
+        effects.extend(self.lock_wish());
+        if let (Some(at), false) = (self.deadline_at, self.deadline_passed) {
             effects.push(Effect::Arm { timer: Timer::Deadline, at });
         }
         effects
     }
 
+    /// The lock keys, while it waits for them.
+    fn lock_wish(&self) -> Option<Effect> {
+        self.waits_for_lock().then(|| Effect::Lock { keys: self.accepted.lock_keys.clone() })
+    }
+
     fn retry_timer(&self, id: CallId) -> Option<Effect> {
         let at = self.step(id.step).call(id.op).state.due()?;
-        (!self.paused).then_some(Effect::Arm { timer: Timer::Retry(id), at })
+        (!self.paused && !self.waits_for_lock())
+            .then_some(Effect::Arm { timer: Timer::Retry(id), at })
     }
 
     /// Takes a fact in, and writes it down with the effect that follows from it.
@@ -216,7 +241,20 @@ impl Saga {
             Event::RetryScheduled { step, op, .. } | Event::CallStuck { step, op, .. } => {
                 handled.effects.extend(self.retry_timer(CallId { step: *step, op: *op }));
             }
-            Event::Resumed { .. } => {
+            Event::LockReleased { .. } => {
+                let requeue = self.tokens.is_none();
+                handled.effects.push(Effect::Unlock { requeue });
+                handled.effects.extend(self.lock_wish());
+            }
+            Event::Decided { decision: Decision::Commit, .. }
+                if self.tokens.is_some() && self.tokens().is_empty() =>
+            {
+                handled.effects.push(Effect::Unlock { requeue: false });
+            }
+            Event::DeadlineExtended { until, .. } => {
+                handled.effects.push(Effect::Arm { timer: Timer::Deadline, at: *until });
+            }
+            Event::Resumed { .. } | Event::LockGranted { .. } => {
                 let timers: Vec<_> = self
                     .calls()
                     .filter_map(|(step, op, _)| self.retry_timer(CallId { step, op }))
@@ -225,7 +263,8 @@ impl Saga {
             }
             Event::Ended { .. } => handled.effects.push(Effect::End { tokens: self.tokens() }),
             Event::Accepted(_)
-            | Event::LockGranted { .. }
+            | Event::BranchEnlisted { .. }
+            | Event::CommitRequested { .. }
             | Event::Started
             | Event::StepSkipped { .. }
             | Event::CallAnswered { .. }
@@ -267,8 +306,9 @@ impl Saga {
             .is_some_and(|problem| problem.kind == AttemptFailure::Expression);
         self.note(at, Event::CallAnswered { step, op, attempt, answer }, handled);
         let definition = Arc::clone(&self.definition);
-        let may_end =
-            !self.is_persistent(definition.step(step), op) && !self.must_become_known(step, op);
+        let may_end = self.is_question(step, op)
+            || (!self.is_persistent(definition.step(step), op)
+                && !self.must_become_known(step, op));
         match outcome {
             OutcomeKind::Succeeded => {}
             OutcomeKind::Refused if may_end => {}
@@ -358,7 +398,7 @@ impl Saga {
     ) -> Result<(), Refusal> {
         let call = self.step(step).call(op);
         let is_due = call.state.due().is_some_and(|due| due <= at);
-        if !is_due || self.paused || self.held {
+        if !is_due || self.paused || self.held || self.waits_for_lock() {
             return Err(Refusal::Stale);
         }
         let attempt = call.attempts + 1;

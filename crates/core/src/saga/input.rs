@@ -2,8 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, CallId, Op, Status, Token};
-use crate::{Json, StepId, StepIndex};
+use super::{Answer, CallId, Decision, Op, Status, Token};
+use crate::definition::Branch;
+use crate::{Json, SagaId, StepId, StepIndex, Timestamp};
 
 /// Who asked for something, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,7 +102,7 @@ impl Input {
 }
 
 /// What a client or operator may ask of a live saga.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
     /// Start nothing new; hear out what is in flight.
@@ -139,6 +140,25 @@ pub enum Command {
     },
     /// Give a suspended saga up.
     Abandon,
+    /// Add a branch to an interactive transaction.
+    Enlist {
+        /// The branch.
+        branch: Box<Branch>,
+    },
+    /// Commit an interactive transaction.
+    Commit,
+    /// Put the deadline of an interactive transaction off.
+    Extend {
+        /// The new deadline.
+        until: Timestamp,
+    },
+    /// The parent of a nested saga has decided.
+    ParentDecided {
+        /// Which way.
+        decision: Decision,
+    },
+    /// Take its lock keys away from a saga that holds them.
+    ReleaseLock,
 }
 
 impl Command {
@@ -154,6 +174,11 @@ impl Command {
             Self::ResolveFailed { .. } => "resolve-failed",
             Self::ResolveUndone { .. } => "resolve-undone",
             Self::Abandon => "abandon",
+            Self::Enlist { .. } => "enlist",
+            Self::Commit => "commit",
+            Self::Extend { .. } => "extend",
+            Self::ParentDecided { .. } => "parent-decided",
+            Self::ReleaseLock => "release-lock",
         }
     }
 }
@@ -191,6 +216,30 @@ pub enum Refusal {
         /// What the command needs.
         needed: &'static str,
     },
+    /// Abort is decided.
+    #[error("abort is decided ({0}), so the saga cannot commit or change any more")]
+    Aborted(String),
+    /// Only an interactive transaction can do that.
+    #[error(
+        "the saga is not an interactive transaction: its definition says what it does, and when it \
+         commits"
+    )]
+    NotInteractive,
+    /// A branch of that name stands there with other content.
+    #[error("there is another branch {0} already; give the new one another id")]
+    BranchMismatch(StepId),
+    /// No room for another branch.
+    #[error("the transaction has {0} branches, which is the most that it can have")]
+    TooManyBranches(usize),
+    /// A nested saga that has done its part is decided by its parent.
+    #[error(
+        "the saga is a part of saga {0} and has done its work, so only that one decides now; \
+         cancel that one"
+    )]
+    Nested(SagaId),
+    /// It holds no lock keys.
+    #[error("the saga holds no lock keys, so there is nothing to release")]
+    NoLock,
     /// Nothing waits or is stuck, so there is nothing to retry.
     #[error("no call of the saga is waiting for a retry or stuck, so there is nothing to retry")]
     NothingToRetry,

@@ -13,6 +13,8 @@ mod evolve;
 mod explain;
 mod handle;
 mod input;
+mod interactive;
+mod lock;
 mod pivot;
 mod plan;
 mod request;
@@ -24,7 +26,7 @@ mod rules;
 
 pub use call::{Answer, AttemptFailure, ForwardOutcome, Op, OutcomeKind, Problem};
 pub use effect::{CallId, Effect, Timer};
-pub use event::{Accepted, Decision, EndStatus, Event, Record, SkipReason, Token};
+pub use event::{Accepted, Decision, EndStatus, Event, Parent, Record, SkipReason, Token};
 pub use evolve::ReplayError;
 pub use handle::Handled;
 pub use input::{Actor, Command, Input, Refusal};

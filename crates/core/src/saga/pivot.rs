@@ -6,13 +6,14 @@ use crate::StepIndex;
 impl Saga {
     /// Whether a forward call must become known before the saga can go either way: it is the
     /// pivot, may have happened, and nothing can undo it (rule 9). A refusal does not make it
-    /// known, since the attempt that stayed unanswered may still arrive (rule 5).
+    /// known, since the attempt that stayed unanswered may still arrive (rule 5). Of a question that
+    /// has no effect only the answer counts.
     pub(super) fn must_become_known(&self, index: StepIndex, op: Op) -> bool {
         op.is_forward()
             && self.decision.is_none()
             && self.open_pivot() == Some(index)
             && self.definition.step(index).undo.is_none()
-            && self.step(index).forward.maybe_effect
+            && (self.step(index).forward.maybe_effect || self.is_question(index, op))
     }
 
     /// The pivot that decides, unless it is skipped.

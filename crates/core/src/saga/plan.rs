@@ -5,6 +5,7 @@
 //! anything that follows from it.
 
 use super::{CallState, Decision, EndStatus, Event, Op, Problem, Saga, SkipReason};
+use crate::definition::{OnLost, Starts};
 use crate::saga::{Answer, AttemptFailure, OutcomeKind};
 use crate::{StepIndex, Timestamp};
 
@@ -47,6 +48,7 @@ impl Saga {
     /// the pivot is not in doubt.
     fn decide(&self) -> Option<Event> {
         let is_commit = match self.definition.graph.pivot() {
+            _ if self.is_decided_from_outside() => self.is_commit_wanted(),
             Some(pivot) => self.is_done(pivot),
             None => self.definition.indices().all(|step| self.is_done(step)),
         };
@@ -68,10 +70,14 @@ impl Saga {
         if self.lock_wait_passed && !self.started {
             return Some("its lock keys were not granted within the longest wait".to_owned());
         }
+        if self.lock_taken && self.on_lock_lost() == OnLost::Abort {
+            return Some("its lock keys were taken away by an operator".to_owned());
+        }
         if let Some((step, _)) = self.failed_step() {
             return Some(self.failure_sentence(step));
         }
-        self.deadline_passed.then(|| "its deadline passed before it was decided".to_owned())
+        let is_too_late = self.deadline_passed && !self.is_prepared() && !self.is_asking_back();
+        is_too_late.then(|| "its deadline passed before it was decided".to_owned())
     }
 
     /// The step whose failure makes the saga abort.
@@ -97,13 +103,16 @@ impl Saga {
             .problem
             .as_ref()
             .map_or(String::new(), |problem| format!(": {}", problem.detail));
+        if step.starts == Starts::WhenSilent {
+            return format!("its client has not committed{why}");
+        }
         format!("{} of step {} {how}{why}", step.forward_op(), step.id)
     }
 
     /// Leaves out, or starts, the first step that may start. Conditions come before calls: one
     /// that fails may decide to abort, and nothing must be sent after that.
     fn start_forward(&self) -> Option<Event> {
-        if self.paused || self.held {
+        if !self.may_start_calls() {
             return None;
         }
         let mut first = None;
@@ -138,21 +147,32 @@ impl Saga {
         Some(Event::CallStuck { step, op, until: None })
     }
 
+    /// Whether calls may start at all.
+    fn may_start_calls(&self) -> bool {
+        !self.paused && !self.held && !self.waits_for_lock()
+    }
+
     /// Not only the direct predecessors count: one of them may be skipped before those that it
     /// comes after are done.
     fn may_start(&self, index: StepIndex) -> bool {
         let (state, graph) = (self.step(index), &self.definition.graph);
-        state.skipped.is_none()
-            && state.forward.state == CallState::Idle
-            && graph.starts_after(index).iter().all(|earlier| self.is_done(*earlier))
-            && self
-                .definition
-                .indices()
-                .all(|earlier| !graph.is_before(earlier, index) || self.is_done(earlier))
+        if state.skipped.is_some()
+            || state.forward.state != CallState::Idle
+            || !self.is_its_turn(index)
+        {
+            return false;
+        }
+        // The question after the client's own transaction waits for nothing else.
+        self.definition.step(index).starts == Starts::WhenSilent
+            || graph.starts_after(index).iter().all(|earlier| self.is_done(*earlier))
+                && self
+                    .definition
+                    .indices()
+                    .all(|earlier| !graph.is_before(earlier, index) || self.is_done(earlier))
     }
 
     fn start_confirm(&self) -> Option<Event> {
-        if self.paused || self.held {
+        if !self.may_start_calls() {
             return None;
         }
         self.definition
@@ -189,14 +209,27 @@ impl Saga {
     /// After an abort decision a forward call that waits for a retry is not tried again.
     fn give_up_forward(&self) -> Option<Event> {
         self.definition.indices().find_map(|step| {
-            matches!(self.step(step).forward.state, CallState::Waiting { .. })
+            // A nested saga may be undone at any time: it decides by itself what came first.
+            let is_nested = self.definition.step(step).nested.is_some();
+            let is_open = match self.step(step).forward.state {
+                CallState::Waiting { .. } => true,
+                CallState::Pending { .. } => is_nested,
+                CallState::Idle
+                | CallState::InFlight
+                | CallState::Failed
+                | CallState::Succeeded
+                | CallState::Refused
+                | CallState::GivenUp
+                | CallState::Stuck { .. } => false,
+            };
+            is_open
                 .then(|| Event::CallGivenUp { step, op: self.definition.step(step).forward_op() })
         })
     }
 
     /// Starts the undo of the first step that needs one and may be undone (rules 6 and 7).
     fn start_undo(&self) -> Option<Event> {
-        if self.paused || self.held {
+        if !self.may_start_calls() {
             return None;
         }
         let may_undo = |index: &StepIndex| {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::{
     Accepted, Actor, Decision, EndStatus, ForwardOutcome, Op, Problem, SkipReason, Status, Token,
 };
-use crate::definition::{Definition, Step, StepKind};
-use crate::{CallKey, Json, LockKey, RetryPolicy, SagaId, StepIndex, Timestamp};
+use crate::definition::{Branch, Definition, Step, StepKind};
+use crate::{CallKey, Json, RetryPolicy, SagaId, StepIndex, Timestamp};
 
 /// One saga. Made by [`Saga::accept`] or [`Saga::replay`]; changed by [`Saga::handle`] alone.
 #[derive(Clone, Debug)]
@@ -14,11 +14,18 @@ pub struct Saga {
     pub(super) definition: Arc<Definition>,
     pub(super) accepted: Box<Accepted>,
     pub(super) accepted_at: Timestamp,
+    /// What the client of an interactive transaction added, in order.
+    pub(super) branches: Vec<Branch>,
     pub(super) started: bool,
     pub(super) tokens: Option<Vec<Token>>,
     pub(super) decision: Option<Decision>,
     pub(super) reason: Option<String>,
     pub(super) cancel: Option<Actor>,
+    /// Its client, or its parent, wants to commit.
+    pub(super) commit_requested: bool,
+    /// An operator took its lock keys away.
+    pub(super) lock_taken: bool,
+    pub(super) deadline_at: Option<Timestamp>,
     pub(super) deadline_passed: bool,
     pub(super) lock_wait_passed: bool,
     pub(super) paused: bool,
@@ -210,13 +217,9 @@ impl Saga {
         self.held = true;
     }
 
-    /// Whether it is still in the queue because its lock keys were not granted.
-    pub fn waits_for_lock(&self) -> bool {
-        !self.started
-            && self.end.is_none()
-            && self.decision.is_none()
-            && self.tokens.is_none()
-            && !self.accepted.lock_keys.is_empty()
+    /// After this time no forward step starts or retries.
+    pub const fn deadline_at(&self) -> Option<Timestamp> {
+        self.deadline_at
     }
 
     /// Whether its deadline has passed.
@@ -237,12 +240,6 @@ impl Saga {
     /// How many facts it is made of: the number of the next one.
     pub const fn fact_count(&self) -> u64 {
         self.fact_count
-    }
-
-    /// Its lock keys with their tokens; empty before they are granted.
-    pub fn tokens(&self) -> Vec<(LockKey, Token)> {
-        let tokens = self.tokens.as_deref().unwrap_or_default();
-        self.accepted.lock_keys.iter().cloned().zip(tokens.iter().copied()).collect()
     }
 
     /// What it ended with, if it completed.

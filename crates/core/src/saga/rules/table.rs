@@ -298,5 +298,7 @@ fn accepted(definition: &crate::definition::Definition) -> Accepted {
         deadline_at: None,
         lock_wait_until: None,
         traceparent: None,
+        prepared: None,
+        parent: None,
     }
 }

@@ -76,6 +76,8 @@ impl World {
             deadline_at: later(plan.deadline, 12),
             lock_wait_until: later(plan.locked && plan.lock_wait, 7),
             traceparent: None,
+            prepared: None,
+            parent: None,
         };
         let (saga, handled) = Saga::accept(Arc::clone(&definition), accepted, start);
         let mut world = Self {
@@ -204,7 +206,7 @@ impl World {
                 self.timers.insert(timer, at);
             }
             Effect::Lock { .. } => self.lock_asked = true,
-            Effect::Poll { .. } => {}
+            Effect::Poll { .. } | Effect::Unlock { .. } => {}
             Effect::End { .. } => self.timers.clear(),
         }
     }

@@ -1,0 +1,45 @@
+//! A saga's lock keys: when it waits for them, when it has them, and when it gives them back.
+
+use super::{Decision, Saga, Token};
+use crate::LockKey;
+use crate::definition::{LockRelease, OnLost};
+
+impl Saga {
+    /// Whether nothing of it goes on until its lock keys are granted.
+    pub fn waits_for_lock(&self) -> bool {
+        let is_over_before_it_began = !self.started && self.decision.is_some();
+        self.end.is_none()
+            && self.tokens.is_none()
+            && !self.accepted.lock_keys.is_empty()
+            && !is_over_before_it_began
+            && !self.has_given_lock_back()
+    }
+
+    /// Whether its lock keys went to the next saga when commit was decided.
+    fn has_given_lock_back(&self) -> bool {
+        let release = self.definition.lock.as_ref().map(|lock| lock.release);
+        release == Some(LockRelease::Pivot) && self.decision == Some(Decision::Commit)
+    }
+
+    /// What it does if it loses its lock keys while it runs.
+    pub fn on_lock_lost(&self) -> OnLost {
+        self.definition.lock.as_ref().map_or_else(OnLost::default, |lock| lock.on_lost)
+    }
+
+    /// Its lock keys with the tokens under which it has them; empty while it has not.
+    pub fn tokens(&self) -> Vec<(LockKey, Token)> {
+        if self.has_given_lock_back() {
+            return Vec::new();
+        }
+        let tokens = self.tokens.as_deref().unwrap_or_default();
+        self.accepted.lock_keys.iter().cloned().zip(tokens.iter().copied()).collect()
+    }
+
+    /// Without its tickets it needs new tokens, unless it goes on with the old ones.
+    pub(super) fn lock_released(&mut self) {
+        self.lock_taken = true;
+        if self.on_lock_lost() != OnLost::Fence {
+            self.tokens = None;
+        }
+    }
+}
