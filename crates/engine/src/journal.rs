@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use amends_core::SagaId;
 use amends_core::saga::{Record, Token};
-use amends_ports::store::{AcceptOutcome, Append, Header, NewSaga, Settle};
+use amends_ports::store::{AcceptOutcome, Append, Header, NewSaga, Settle, Tickets};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::ownership::Owned;
@@ -204,7 +204,7 @@ impl From<Change> for Joined {
                 records: change.records,
                 record_count: change.record_count,
                 header: change.header,
-                release: change.release,
+                tickets: if change.release { Tickets::Release } else { Tickets::Keep },
             },
             owned: change.owned,
             grant: change.grant,
@@ -226,7 +226,9 @@ impl Joined {
         if change.header.is_some() {
             self.append.header = change.header;
         }
-        self.append.release |= change.release;
+        if change.release {
+            self.append.tickets = Tickets::Release;
+        }
         self.grant |= change.grant;
         self.settles.extend(change.settles);
         self.replies.extend(change.reply);

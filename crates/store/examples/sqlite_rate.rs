@@ -10,7 +10,9 @@ use std::time::Duration;
 use amends_core::definition::Digest;
 use amends_core::saga::Status;
 use amends_core::{DefinitionName, SagaId, Timestamp};
-use amends_ports::store::{Append, Batch, CoordinatorId, Header, Lease, NewSaga, Partition, Wake};
+use amends_ports::store::{
+    Append, Batch, CoordinatorId, Header, Lease, NewSaga, Partition, Tickets, Wake,
+};
 use amends_ports::{Ids as _, Store as _, SystemIds};
 use amends_store::sqlite::{SqliteOptions, SqliteStore};
 
@@ -67,7 +69,7 @@ fn appended(own: &InFlight) -> Append {
         records: FACTS.to_owned(),
         record_count: 2,
         header: (own.writes == 3).then(|| header(Status::Completed)),
-        release: false,
+        tickets: Tickets::Keep,
     }
 }
 

@@ -11,7 +11,7 @@ use amends_core::saga::{Event, Record, Status};
 use amends_core::{DefinitionName, SagaId, Timestamp};
 use amends_ports::Store as _;
 use amends_ports::store::{
-    Append, Batch, CoordinatorId, Header, Lease, NewSaga, Partition, Wake, WriteError,
+    Append, Batch, CoordinatorId, Header, Lease, NewSaga, Partition, Tickets, Wake, WriteError,
 };
 use amends_store::OpenError;
 use amends_store::postgres::{PostgresOptions, PostgresStore};
@@ -105,7 +105,7 @@ impl World {
             records: fact(number),
             record_count: 1,
             header: None,
-            release: false,
+            tickets: Tickets::Keep,
         };
         Batch { leases: self.leases.clone(), appends: vec![append], ..Batch::default() }
     }

@@ -14,7 +14,7 @@ use amends_core::definition::Digest;
 use amends_core::saga::{Event, Record, Status};
 use amends_core::{DefinitionName, SagaId, Timestamp};
 use amends_ports::store::{
-    AcceptOutcome, Append, Batch, CoordinatorId, Header, Lease, NewSaga, Partition, Wake,
+    AcceptOutcome, Append, Batch, CoordinatorId, Header, Lease, NewSaga, Partition, Tickets, Wake,
 };
 use amends_ports::{SagaFilter, Store as _};
 use amends_store::OpenError;
@@ -82,7 +82,7 @@ fn batch(leases: &[Lease], batch: usize) -> Batch {
         records: facts(&Event::DeadlinePassed),
         record_count: 1,
         header: Some(header(Status::Suspended)),
-        release: false,
+        tickets: Tickets::Keep,
     };
     let appends = if batch == 0 { Vec::new() } else { (0..WIDTH).map(append).collect() };
     let accepts = (0..WIDTH).map(new).collect();

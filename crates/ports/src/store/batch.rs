@@ -6,7 +6,7 @@ use amends_core::definition::Digest;
 use amends_core::saga::{Status, Token};
 use amends_core::{DefinitionName, LockKey, SagaId, StepId, Timestamp};
 
-use super::{InboxId, Lease, Partition};
+use super::{InboxId, Lease, Partition, Tickets};
 
 /// Changes of many sagas that are written together.
 #[derive(Clone, Debug, Default)]
@@ -71,8 +71,8 @@ pub struct Append {
     pub record_count: u32,
     /// Where it stands now; none if its row stays as it is.
     pub header: Option<Header>,
-    /// Whether its tickets go: the sagas that are first in the queues then are woken.
-    pub release: bool,
+    /// What becomes of its tickets.
+    pub tickets: Tickets,
 }
 
 /// What a saga's row says besides what never changes.
@@ -109,6 +109,8 @@ pub enum Wake {
 /// A request for a saga's lock keys. If it is granted, the saga's wake-up becomes
 /// [`Wake::InMemory`] in the same transaction, so that a crash right after it loses nothing.
 ///
+/// A saga that has its keys already gets greater tokens: the answer to its first grant was lost.
+///
 /// No wake-up may be lost either: taking a ticket, releasing and granting lock the keys' rows of
 /// `lock_fence` in sorted order first, and look at the queues in a later statement, so that of
 /// two transactions over one key the second one sees what the first one did.
@@ -136,8 +138,9 @@ pub struct Written {
     pub accepts: Vec<AcceptOutcome>,
     /// One a grant, in order: the tokens, in order of the saga's keys, if they were granted.
     pub grants: Vec<Option<Vec<Token>>>,
-    /// Sagas that are first in all their queues now because another one released: their wake-up
-    /// time was set to now in the same transaction.
+    /// Sagas that are first in all their queues now because another one released, or because they
+    /// were put at the end of queues without anybody else: their wake-up time was set to now in the
+    /// same transaction, before the grants.
     pub woken: Vec<(Partition, SagaId)>,
 }
 

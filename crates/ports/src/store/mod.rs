@@ -3,6 +3,7 @@
 mod batch;
 mod error;
 mod lease;
+mod lock;
 mod registry;
 mod saga;
 
@@ -12,12 +13,13 @@ use std::time::Duration;
 use amends_core::definition::Digest;
 use amends_core::participant::ParticipantSpec;
 use amends_core::saga::Status;
-use amends_core::{DefinitionName, ParticipantName, SagaId, Timestamp};
+use amends_core::{DefinitionName, LockKey, ParticipantName, SagaId, Timestamp};
 use async_trait::async_trait;
 
 pub use batch::{AcceptOutcome, Append, Batch, Grant, Header, NewSaga, Settle, Wake, Written};
 pub use error::{Error, WriteError};
 pub use lease::{CoordinatorId, Epoch, Lease, Member, Partition};
+pub use lock::{LockHolder, LockPlace, LockQueue, LockSummary, PLACES_MAX, SagaLock, Tickets};
 pub use registry::{
     DefinitionSummary, NewDefinition, PutParticipant, StoredDefinition, StoredParticipant,
 };
@@ -147,6 +149,41 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Deletes up to `limit` sagas that ended before `before`, with all that belongs to them.
     async fn delete_ended(&self, before: Timestamp, limit: u16) -> Result<u64, Error>;
+
+    // --- lock keys -------------------------------------------------------------------------
+
+    /// Up to `limit` lock keys that somebody holds or waits for, those that begin with `prefix` and
+    /// come after `after`, in order of key.
+    async fn locks(
+        &self,
+        prefix: Option<&str>,
+        after: Option<&LockKey>,
+        limit: u16,
+    ) -> Result<Vec<LockSummary>, Error>;
+
+    /// One lock key with the first `limit` of those who wait for it; none if nobody holds it or
+    /// waits for it.
+    async fn lock(&self, key: &LockKey, limit: u16) -> Result<Option<LockQueue>, Error>;
+
+    /// Where a saga stands for each of its lock keys, sorted; none at all if it has no keys or has
+    /// given them back.
+    async fn lock_places(&self, saga_id: &SagaId) -> Result<Vec<SagaLock>, Error>;
+
+    /// Up to `limit` live sagas of one partition that hold their lock keys, with ids after `after`,
+    /// in order of id: what a new owner must guard again. None at all if the lease is not the
+    /// newest.
+    async fn lock_holders(
+        &self,
+        lease: Lease,
+        after: Option<&SagaId>,
+        limit: u16,
+    ) -> Result<Vec<LockHolder>, Error>;
+
+    /// Forgets up to `limit` lock keys that nobody holds or waits for, so that what is kept does
+    /// not grow with every key that was ever used. Later tokens of a forgotten key are greater than
+    /// its earlier ones all the same. Answers how many; fewer than `limit` means that there is
+    /// nothing more to forget now.
+    async fn forget_idle_locks(&self, limit: u16) -> Result<u64, Error>;
 
     // --- commands for sagas of others ------------------------------------------------------
 

@@ -7,7 +7,7 @@ use sqlx::postgres::PgRow;
 
 use super::append::Headers;
 use super::lease::{Leases, fenced};
-use super::lock::Tickets;
+use super::lock::NewTickets;
 use super::pool::Query;
 use super::{Failure, Time, row};
 
@@ -156,7 +156,7 @@ impl<'b> Accepts<'b> {
     pub(super) fn query<'q>(
         &'q self,
         leases: &'q Leases,
-        tickets: Option<&'q Tickets<'b>>,
+        tickets: Option<&'q NewTickets<'b>>,
     ) -> Query<'q> {
         let query = sqlx::query(if tickets.is_some() { ACCEPT } else { ACCEPT_PLAIN })
             .bind(&leases.partitions)

@@ -89,14 +89,14 @@ RETURNING first.saga_id, f.lock_key, f.token";
 
 /// Tickets to be given, as parameters: one a saga and key.
 #[derive(Debug, Default)]
-pub(super) struct Tickets<'b> {
+pub(super) struct NewTickets<'b> {
     pub(super) keys: Vec<&'b str>,
     numbers: Vec<i64>,
     saga_ids: Vec<&'b str>,
     partitions: Vec<i32>,
 }
 
-impl<'b> Tickets<'b> {
+impl<'b> NewTickets<'b> {
     /// The tickets that these sagas need, without their numbers.
     pub(super) fn wanted(accepts: &'b [NewSaga]) -> Self {
         let mut wanted = Self::default();

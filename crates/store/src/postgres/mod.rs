@@ -16,6 +16,7 @@ mod lock;
 mod options;
 mod participant;
 mod pool;
+mod queue;
 mod row;
 mod saga;
 mod statements;

@@ -5,11 +5,11 @@ use std::time::Duration;
 use amends_core::definition::Digest;
 use amends_core::participant::ParticipantSpec;
 use amends_core::saga::Status;
-use amends_core::{DefinitionName, ParticipantName, SagaId, Timestamp};
+use amends_core::{DefinitionName, LockKey, ParticipantName, SagaId, Timestamp};
 use amends_ports::store::{
-    Batch, CoordinatorId, DefinitionSummary, Error, InboxId, InboxItem, JournalPage, Lease, Member,
-    NewDefinition, Partition, PutParticipant, StoredDefinition, StoredParticipant, StoredSaga,
-    WriteError, Written,
+    Batch, CoordinatorId, DefinitionSummary, Error, InboxId, InboxItem, JournalPage, Lease,
+    LockHolder, LockQueue, LockSummary, Member, NewDefinition, Partition, PutParticipant, SagaLock,
+    StoredDefinition, StoredParticipant, StoredSaga, WriteError, Written,
 };
 use amends_ports::{Cursor, Page, SagaFilter, SagaSummary, Store};
 use async_trait::async_trait;
@@ -129,6 +129,36 @@ impl Store for PostgresStore {
 
     async fn delete_ended(&self, before: Timestamp, limit: u16) -> Result<u64, Error> {
         self.delete_before(before, limit).await
+    }
+
+    async fn locks(
+        &self,
+        prefix: Option<&str>,
+        after: Option<&LockKey>,
+        limit: u16,
+    ) -> Result<Vec<LockSummary>, Error> {
+        self.lock_list(prefix, after, limit).await
+    }
+
+    async fn lock(&self, key: &LockKey, limit: u16) -> Result<Option<LockQueue>, Error> {
+        self.lock_queue(key, limit).await
+    }
+
+    async fn lock_places(&self, saga_id: &SagaId) -> Result<Vec<SagaLock>, Error> {
+        self.places_of(saga_id).await
+    }
+
+    async fn lock_holders(
+        &self,
+        lease: Lease,
+        after: Option<&SagaId>,
+        limit: u16,
+    ) -> Result<Vec<LockHolder>, Error> {
+        self.holders(lease, after, limit).await
+    }
+
+    async fn forget_idle_locks(&self, limit: u16) -> Result<u64, Error> {
+        self.forget_idle(limit).await
     }
 
     async fn post(&self, item: &InboxItem) -> Result<(), Error> {

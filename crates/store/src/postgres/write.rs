@@ -5,14 +5,16 @@
 
 use amends_core::SagaId;
 use amends_core::saga::Token;
-use amends_ports::store::{AcceptOutcome, Batch, NewSaga, Partition, Settle, WriteError, Written};
+use amends_ports::store::{
+    AcceptOutcome, Batch, NewSaga, Partition, Settle, Tickets, WriteError, Written,
+};
 use sqlx::postgres::PgRow;
 
 use super::accept::{Accepts, Made, Refused};
 use super::append::Appends;
 use super::inbox::SETTLE;
 use super::lease::{FENCE, Leases, STALE};
-use super::lock::{GRANT, RELEASE, RESERVE, Tickets, WAKE, ids, tokens_of};
+use super::lock::{GRANT, NewTickets, RELEASE, RESERVE, WAKE, ids, tokens_of};
 use super::pool::Session;
 use super::{Failure, PostgresStore, row};
 
@@ -114,7 +116,7 @@ impl Shape {
         let is_plain = |new: &NewSaga| new.lock_keys.is_empty() && new.idempotency_key.is_none();
         if !batch.grants.is_empty()
             || !batch.settles.is_empty()
-            || batch.appends.iter().any(|append| append.release)
+            || batch.appends.iter().any(|append| append.tickets != Tickets::Keep)
         {
             Self::Mixed
         } else if batch.accepts.is_empty() {
@@ -239,9 +241,12 @@ fn check(rows: &[PgRow]) -> Result<(), Stop> {
 const UNSOUND: &str = "facts were given that do not follow on those that their saga has";
 
 /// Locks the keys that the batch is about, and numbers the tickets of its new sagas.
-async fn reserve<'b>(session: &mut Session<'_>, batch: &'b Batch) -> Result<Tickets<'b>, Failure> {
-    let mut tickets = Tickets::wanted(&batch.accepts);
-    let releases = batch.appends.iter().filter(|append| append.release);
+async fn reserve<'b>(
+    session: &mut Session<'_>,
+    batch: &'b Batch,
+) -> Result<NewTickets<'b>, Failure> {
+    let mut tickets = NewTickets::wanted(&batch.accepts);
+    let releases = batch.appends.iter().filter(|append| append.tickets != Tickets::Keep);
     let mut sagas = ids(releases.map(|append| &append.saga_id));
     sagas.extend(ids(batch.grants.iter().map(|grant| &grant.saga_id)));
     if !tickets.keys.is_empty() || !sagas.is_empty() {
@@ -256,7 +261,7 @@ async fn release(
     session: &mut Session<'_>,
     batch: &Batch,
 ) -> Result<Vec<(Partition, SagaId)>, Failure> {
-    let released = batch.appends.iter().filter(|append| append.release);
+    let released = batch.appends.iter().filter(|append| append.tickets != Tickets::Keep);
     let released = ids(released.map(|append| &append.saga_id));
     if released.is_empty() {
         return Ok(Vec::new());
@@ -274,7 +279,7 @@ async fn accept(
     session: &mut Session<'_>,
     batch: &Batch,
     leases: &Leases,
-    tickets: &Tickets<'_>,
+    tickets: &NewTickets<'_>,
 ) -> Result<Vec<AcceptOutcome>, Stop> {
     let accepts = Accepts::new(&batch.accepts);
     let has_keys =

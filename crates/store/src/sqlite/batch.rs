@@ -3,7 +3,7 @@
 use amends_core::SagaId;
 use amends_core::saga::Token;
 use amends_ports::store::{
-    AcceptOutcome, Batch, Header, Lease, Partition, Wake, WriteError, Written,
+    AcceptOutcome, Batch, Header, Lease, Partition, Tickets, Wake, WriteError, Written,
 };
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
@@ -115,7 +115,7 @@ impl<'a> Plan<'a> {
             ended_us: header.ended_at.map(|at| at.0),
             wake_us: wake_us(header),
         }))?;
-        let releases = batch.appends.iter().filter(|append| append.release);
+        let releases = batch.appends.iter().filter(|append| append.tickets != Tickets::Keep);
         let settle = |own: &'a amends_ports::store::Settle| SettleJson {
             inbox_id: &own.id.0,
             result: &own.result,
@@ -173,7 +173,7 @@ impl<'a> Plan<'a> {
 fn steps(batch: &Batch, submissions: &Submissions<'_>) -> Vec<Step> {
     let has_facts = batch.appends.iter().any(|append| append.record_count > 0);
     let has_headers = batch.appends.iter().any(|append| append.header.is_some());
-    let has_releases = batch.appends.iter().any(|append| append.release);
+    let has_releases = batch.appends.iter().any(|append| append.tickets != Tickets::Keep);
     let is_needed = |step: &Step| match step {
         Step::Begin => true,
         Step::Leases => !batch.leases.is_empty(),

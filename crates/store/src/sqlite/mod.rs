@@ -18,6 +18,7 @@ mod load;
 mod options;
 mod participant;
 mod port;
+mod queue;
 mod retention;
 mod row;
 mod statement;

@@ -12,7 +12,7 @@ use super::PARTITIONS;
 use crate::Store;
 use crate::store::{
     AcceptOutcome, Append, Batch, CoordinatorId, Header, Lease, NewDefinition, NewSaga, Partition,
-    Wake, WriteError, Written,
+    Tickets, Wake, WriteError, Written,
 };
 
 /// A lease that outlives every case.
@@ -69,7 +69,8 @@ impl World {
         let from = self.records(saga_id).await.len() as u64;
         let (partition, _) = self.store.summary(saga_id).await.unwrap().unwrap();
         let header = Some(header(Status::Completed));
-        let append = Append { header, release: true, ..append(saga_id, partition, from, &[]) };
+        let append =
+            Append { header, tickets: Tickets::Release, ..append(saga_id, partition, from, &[]) };
         self.append(append).await
     }
 
@@ -183,7 +184,7 @@ pub(super) fn append(
         records: journal(events),
         record_count: u32::try_from(events.len()).unwrap(),
         header: None,
-        release: false,
+        tickets: Tickets::Keep,
     }
 }
 

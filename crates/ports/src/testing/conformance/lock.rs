@@ -10,7 +10,9 @@ use tokio::task::JoinSet;
 use super::PARTITIONS;
 use super::fixture::{FUTURE, World, append, header, id, queued};
 use crate::Store;
-use crate::store::{AcceptOutcome, Append, Batch, Grant, NewSaga, Partition, Wake, Written};
+use crate::store::{
+    AcceptOutcome, Append, Batch, Grant, NewSaga, Partition, Tickets, Wake, Written,
+};
 
 impl World {
     /// Accepts and answers the tokens, if they were granted at once.
@@ -42,7 +44,7 @@ fn woken(written: &Written) -> Vec<&str> {
 
 fn release(saga_id: &str, from: u64, status: Status) -> Append {
     let header = Some(header(status));
-    Append { header, release: true, ..append(&id(saga_id), Partition(0), from, &[]) }
+    Append { header, tickets: Tickets::Release, ..append(&id(saga_id), Partition(0), from, &[]) }
 }
 
 /// One token a key if all are free; none at all if one is not.

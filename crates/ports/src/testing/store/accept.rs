@@ -1,17 +1,23 @@
 //! New sagas.
 
+use amends_core::Timestamp;
 use amends_core::saga::Record;
 
-use super::state::{SagaRow, State};
+use super::state::{SagaRow, State, Ticket};
 use crate::store::{AcceptOutcome, NewSaga};
 
 impl State {
     /// Makes a saga of facts that were checked before, unless its id or idempotency key is taken.
-    pub(super) fn accept(&mut self, new: &NewSaga, records: Vec<Record>) -> AcceptOutcome {
+    pub(super) fn accept(
+        &mut self,
+        new: &NewSaga,
+        records: Vec<Record>,
+        now: Timestamp,
+    ) -> AcceptOutcome {
         if let Some(existing) = self.existing(new) {
             return existing;
         }
-        let ticket = self.take_tickets(&new.saga_id, &new.lock_keys);
+        let ticket = self.take_tickets(&new.saga_id, &new.lock_keys, now);
         if let Some(key) = &new.idempotency_key {
             self.idempotency.insert(key.clone(), new.saga_id.clone());
         }
@@ -34,7 +40,7 @@ impl State {
 }
 
 impl SagaRow {
-    fn new(new: &NewSaga, ticket: Option<u64>, records: Vec<Record>) -> Self {
+    fn new(new: &NewSaga, ticket: Option<Ticket>, records: Vec<Record>) -> Self {
         Self {
             partition: new.partition,
             definition: new.definition.clone(),

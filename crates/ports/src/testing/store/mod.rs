@@ -5,6 +5,7 @@ mod fault;
 mod lease;
 mod list;
 mod load;
+mod lock;
 mod port;
 mod registry;
 mod state;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use amends_core::definition::Digest;
 use amends_core::participant::ParticipantSpec;
 use amends_core::saga::Status;
-use amends_core::{DefinitionName, ParticipantName, SagaId, Timestamp};
+use amends_core::{DefinitionName, LockKey, ParticipantName, SagaId, Timestamp};
 use async_trait::async_trait;
 use parking_lot::MutexGuard;
 
@@ -13,9 +13,9 @@ use super::MemoryStore;
 use super::fault::{Fault, answer_lost, down, write_unavailable};
 use super::state::{InboxRow, State};
 use crate::store::{
-    Batch, CoordinatorId, DefinitionSummary, Error, InboxId, InboxItem, JournalPage, Lease, Member,
-    NewDefinition, Partition, PutParticipant, StoredDefinition, StoredParticipant, StoredSaga,
-    WriteError, Written,
+    Batch, CoordinatorId, DefinitionSummary, Error, InboxId, InboxItem, JournalPage, Lease,
+    LockHolder, LockQueue, LockSummary, Member, NewDefinition, Partition, PutParticipant, SagaLock,
+    StoredDefinition, StoredParticipant, StoredSaga, WriteError, Written,
 };
 use crate::{Cursor, Page, SagaFilter, SagaSummary, Store};
 
@@ -155,6 +155,37 @@ impl Store for MemoryStore {
 
     async fn delete_ended(&self, before: Timestamp, limit: u16) -> Result<u64, Error> {
         Ok(self.up()?.delete_ended(before, limit))
+    }
+
+    async fn locks(
+        &self,
+        prefix: Option<&str>,
+        after: Option<&LockKey>,
+        limit: u16,
+    ) -> Result<Vec<LockSummary>, Error> {
+        Ok(self.up()?.locks(prefix, after, limit))
+    }
+
+    async fn lock(&self, key: &LockKey, limit: u16) -> Result<Option<LockQueue>, Error> {
+        Ok(self.up()?.lock(key, limit))
+    }
+
+    async fn lock_places(&self, saga_id: &SagaId) -> Result<Vec<SagaLock>, Error> {
+        Ok(self.up()?.lock_places(saga_id))
+    }
+
+    async fn lock_holders(
+        &self,
+        lease: Lease,
+        after: Option<&SagaId>,
+        limit: u16,
+    ) -> Result<Vec<LockHolder>, Error> {
+        Ok(self.up()?.lock_holders(lease, after, limit))
+    }
+
+    /// Nothing is kept for a key without tickets: one counter serves the tokens of all.
+    async fn forget_idle_locks(&self, _limit: u16) -> Result<u64, Error> {
+        self.up().map(|_| 0)
     }
 
     async fn post(&self, item: &InboxItem) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use amends_core::definition::Digest;
-use amends_core::saga::Record;
+use amends_core::saga::{Record, Token};
 use amends_core::{DefinitionName, LockKey, ParticipantName, SagaId, Timestamp};
 
 use crate::SagaSummary;
@@ -21,7 +21,7 @@ pub(super) struct State {
     pub(super) live: BTreeSet<SagaId>,
     pub(super) idempotency: HashMap<String, SagaId>,
     /// Tickets of each lock key by position: the first one holds or may have the key.
-    pub(super) queues: HashMap<LockKey, BTreeMap<u64, SagaId>>,
+    pub(super) queues: BTreeMap<LockKey, BTreeMap<u64, SagaId>>,
     /// Last position and last token given; one counter serves both, for all keys.
     pub(super) counter: u64,
     pub(super) inbox: Vec<InboxRow>,
@@ -52,13 +52,21 @@ pub(super) struct SagaRow {
     pub(super) definition_version: Option<u32>,
     pub(super) labels: BTreeMap<String, String>,
     pub(super) lock_keys: Vec<LockKey>,
-    /// Position of its tickets; none when they are given back or it has no keys.
-    pub(super) ticket: Option<u64>,
+    /// Its tickets; none when they are given back or it has no keys.
+    pub(super) ticket: Option<Ticket>,
     pub(super) idempotency_key: Option<String>,
     pub(super) request_digest: String,
     pub(super) created_at: Timestamp,
     pub(super) header: Header,
     pub(super) records: Vec<Record>,
+}
+
+/// All tickets of one saga.
+pub(super) struct Ticket {
+    pub(super) position: u64,
+    /// One a key, in order; empty while it waits.
+    pub(super) tokens: Vec<Token>,
+    pub(super) taken_at: Timestamp,
 }
 
 pub(super) struct InboxRow {
@@ -80,7 +88,7 @@ impl State {
             sagas: BTreeMap::new(),
             live: BTreeSet::new(),
             idempotency: HashMap::new(),
-            queues: HashMap::new(),
+            queues: BTreeMap::new(),
             counter: 0,
             inbox: Vec::new(),
             definitions: HashMap::new(),

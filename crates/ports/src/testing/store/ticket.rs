@@ -8,12 +8,17 @@ use std::collections::BTreeSet;
 use amends_core::saga::Token;
 use amends_core::{LockKey, SagaId, Timestamp};
 
-use super::state::State;
+use super::state::{State, Ticket};
 use crate::store::{Partition, Wake};
 
 impl State {
-    /// Gives `saga_id` a ticket in the queue of each key; the position.
-    pub(super) fn take_tickets(&mut self, saga_id: &SagaId, keys: &[LockKey]) -> Option<u64> {
+    /// Gives `saga_id` a ticket in the queue of each key.
+    pub(super) fn take_tickets(
+        &mut self,
+        saga_id: &SagaId,
+        keys: &[LockKey],
+        now: Timestamp,
+    ) -> Option<Ticket> {
         if keys.is_empty() {
             return None;
         }
@@ -21,7 +26,7 @@ impl State {
         for key in keys {
             self.queues.entry(key.clone()).or_default().insert(position, saga_id.clone());
         }
-        Some(position)
+        Some(Ticket { position, tokens: Vec::new(), taken_at: now })
     }
 
     /// New tokens for the saga's keys if it is first in all its queues; it is in memory then.
@@ -29,16 +34,33 @@ impl State {
         if !self.is_first(saga_id) {
             return None;
         }
+        let keys = self.sagas.get(saga_id)?.lock_keys.len();
+        let tokens: Vec<Token> = (0..keys).map(|_| Token(self.next_number())).collect();
         let row = self.sagas.get_mut(saga_id)?;
         row.header.wake = Wake::InMemory;
-        let keys = row.lock_keys.len();
-        Some((0..keys).map(|_| Token(self.next_number())).collect())
+        row.ticket.as_mut()?.tokens.clone_from(&tokens);
+        Some(tokens)
+    }
+
+    /// Moves the saga to the end of its queues; the keys whose first place became free. The new
+    /// position comes from the counter of all tokens, so it raises those of the keys.
+    pub(super) fn requeue(&mut self, saga_id: &SagaId, now: Timestamp) -> Vec<LockKey> {
+        let Some(row) = self.sagas.get(saga_id).filter(|row| row.ticket.is_some()) else {
+            return Vec::new();
+        };
+        let keys = row.lock_keys.clone();
+        let freed = self.give_back(saga_id);
+        let ticket = self.take_tickets(saga_id, &keys, now);
+        if let Some(row) = self.sagas.get_mut(saga_id) {
+            row.ticket = ticket;
+        }
+        freed
     }
 
     /// Takes the saga's tickets away; the keys whose first place became free.
     pub(super) fn give_back(&mut self, saga_id: &SagaId) -> Vec<LockKey> {
         let Some(row) = self.sagas.get_mut(saga_id) else { return Vec::new() };
-        let Some(position) = row.ticket.take() else { return Vec::new() };
+        let Some(Ticket { position, .. }) = row.ticket.take() else { return Vec::new() };
         let mut freed = Vec::new();
         for key in row.lock_keys.clone() {
             let Some(queue) = self.queues.get_mut(&key) else { continue };
@@ -46,7 +68,8 @@ impl State {
             queue.remove(&position);
             if queue.is_empty() {
                 self.queues.remove(&key);
-            } else if was_first {
+            }
+            if was_first {
                 freed.push(key);
             }
         }
@@ -76,12 +99,12 @@ impl State {
 
     fn is_first(&self, saga_id: &SagaId) -> bool {
         let Some(row) = self.sagas.get(saga_id) else { return false };
-        let Some(position) = row.ticket else { return false };
+        let Some(ticket) = &row.ticket else { return false };
         row.lock_keys.iter().all(|key| {
             self.queues
                 .get(key)
                 .and_then(|queue| queue.keys().next())
-                .is_some_and(|first| *first == position)
+                .is_some_and(|first| *first == ticket.position)
         })
     }
 }

@@ -6,7 +6,7 @@ use amends_core::Timestamp;
 use amends_core::saga::Record;
 
 use super::state::State;
-use crate::store::{Append, Batch, Header, Partition, WriteError, Written};
+use crate::store::{Append, Batch, Header, Partition, Tickets, WriteError, Written};
 
 impl State {
     pub(super) fn write(&mut self, batch: &Batch, now: Timestamp) -> Result<Written, WriteError> {
@@ -22,8 +22,10 @@ impl State {
         let mut freed = BTreeSet::new();
         for (append, records) in batch.appends.iter().zip(appended) {
             self.append(append, records);
-            if append.release {
-                freed.extend(self.give_back(&append.saga_id));
+            match append.tickets {
+                Tickets::Keep => {}
+                Tickets::Release => freed.extend(self.give_back(&append.saga_id)),
+                Tickets::Requeue => freed.extend(self.requeue(&append.saga_id, now)),
             }
         }
         let woken = self.wake_first(&freed, now);
@@ -31,7 +33,7 @@ impl State {
             .accepts
             .iter()
             .zip(accepted)
-            .map(|(new, records)| self.accept(new, records))
+            .map(|(new, records)| self.accept(new, records, now))
             .collect();
         let grants = batch.grants.iter().map(|grant| self.grant(&grant.saga_id)).collect();
         for settle in &batch.settles {
