@@ -36,7 +36,8 @@ impl Redis {
         Self::start_with(&[]).await
     }
 
-    /// Starts a server with further arguments, such as `--maxmemory-policy allkeys-lru`.
+    /// Starts a server with further arguments, such as `--maxmemory-policy allkeys-lru` or
+    /// `--requirepass secret`. It keeps a plain port beside any other (`--tls-port`).
     ///
     /// # Errors
     ///
@@ -56,9 +57,24 @@ impl Redis {
         Err(last.unwrap_or_else(|| anyhow::anyhow!("never tried")))
     }
 
-    /// Its URL.
+    /// Its URL, with the password of the default user if it has one.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}/", self.port)
+        let login = self.password().map(|password| format!(":{password}@")).unwrap_or_default();
+        format!("redis://{login}127.0.0.1:{}/", self.port)
+    }
+
+    /// Runs one command, as the default user, on a connection of its own; answers the reply as it
+    /// came over the wire.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not run, or answers with an error.
+    pub async fn command(&self, words: &[&str]) -> anyhow::Result<String> {
+        let reply = tokio::time::timeout(LIMIT, ask(self.port, self.password(), words))
+            .await
+            .context("the server did not answer within half a minute")??;
+        anyhow::ensure!(!reply.starts_with('-'), "{words:?}: {reply}");
+        Ok(reply)
     }
 
     /// The port it listens on, on 127.0.0.1.
@@ -103,6 +119,12 @@ impl Redis {
         self.server.as_mut().context("the server is stopped")?.signal("CONT")
     }
 
+    /// Of the default user.
+    fn password(&self) -> Option<&str> {
+        let place = self.arguments.iter().position(|argument| argument == "--requirepass")?;
+        self.arguments.get(place + 1).map(String::as_str)
+    }
+
     async fn launch(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new("redis-server");
         command
@@ -115,7 +137,7 @@ impl Redis {
             .stdout(Stdio::null())
             .stderr(Stdio::null());
         let mut server = Child::spawn(&mut command)?;
-        tokio::time::timeout(LIMIT, until_ready(&mut server, self.port))
+        tokio::time::timeout(LIMIT, until_ready(&mut server, self.port, self.password()))
             .await
             .context("redis-server is not ready after half a minute")??;
         self.server = Some(server);
@@ -124,12 +146,12 @@ impl Redis {
 }
 
 /// Waits until the process that was started answers on the port, and no other.
-async fn until_ready(server: &mut Child, port: u16) -> anyhow::Result<()> {
+async fn until_ready(server: &mut Child, port: u16, password: Option<&str>) -> anyhow::Result<()> {
     loop {
         if let Some(status) = server.exit_status()? {
             anyhow::bail!("redis-server ended: {status}");
         }
-        if let Ok(id) = process_id(port).await {
+        if let Ok(id) = process_id(port, password).await {
             anyhow::ensure!(id == server.id(), "another server answers on port {port}");
             return Ok(());
         }
@@ -138,13 +160,28 @@ async fn until_ready(server: &mut Child, port: u16) -> anyhow::Result<()> {
 }
 
 /// The process id that the server on this port says it has.
-async fn process_id(port: u16) -> anyhow::Result<u32> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    stream.write_all(b"INFO server\r\nQUIT\r\n").await?;
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await?;
+async fn process_id(port: u16, password: Option<&str>) -> anyhow::Result<u32> {
+    let text = ask(port, password, &["INFO", "server"]).await?;
     let id = text.lines().find_map(|line| line.strip_prefix("process_id:"));
     Ok(id.context("no process id in the answer")?.trim().parse()?)
+}
+
+/// One command's reply.
+async fn ask(port: u16, password: Option<&str>, words: &[&str]) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+    let login = password.map(|password| encode(&["AUTH", password])).unwrap_or_default();
+    let commands = format!("{login}{}{}", encode(words), encode(&["QUIT"]));
+    stream.write_all(commands.as_bytes()).await?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await?;
+    let ok = "+OK\r\n";
+    let reply = if password.is_some() { text.strip_prefix(ok).unwrap_or(&text) } else { &text };
+    Ok(reply.strip_suffix(ok).unwrap_or(reply).to_owned())
+}
+
+fn encode(words: &[&str]) -> String {
+    let word = |word: &&str| format!("${}\r\n{word}\r\n", word.len());
+    format!("*{}\r\n{}", words.len(), words.iter().map(word).collect::<String>())
 }
 
 #[cfg(test)]
@@ -154,20 +191,30 @@ mod tests {
     #[tokio::test]
     async fn it_answers_stops_and_comes_back() {
         let mut redis = Redis::start().await.unwrap();
-        let first = process_id(redis.port()).await.unwrap();
+        let first = process_id(redis.port(), None).await.unwrap();
         redis.stop().unwrap();
-        assert!(process_id(redis.port()).await.is_err());
+        assert!(process_id(redis.port(), None).await.is_err());
         redis.start_again().await.unwrap();
-        assert!(process_id(redis.port()).await.unwrap() != first);
+        assert!(process_id(redis.port(), None).await.unwrap() != first);
     }
 
     #[tokio::test]
     async fn a_paused_server_does_not_answer_until_resumed() {
         let mut redis = Redis::start().await.unwrap();
         redis.pause().unwrap();
-        let silent = tokio::time::timeout(Duration::from_millis(50), process_id(redis.port()));
+        let silent =
+            tokio::time::timeout(Duration::from_millis(50), process_id(redis.port(), None));
         assert!(silent.await.is_err());
         redis.resume().unwrap();
-        assert!(process_id(redis.port()).await.is_ok());
+        assert!(process_id(redis.port(), None).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn commands_are_run_with_the_password() {
+        let redis = Redis::start_with(&["--requirepass", "secret"]).await.unwrap();
+        assert_eq!(redis.command(&["SET", "a key", "1"]).await.unwrap(), "+OK\r\n");
+        assert_eq!(redis.command(&["GET", "a key"]).await.unwrap(), "$1\r\n1\r\n");
+        assert!(redis.command(&["GET"]).await.is_err());
+        assert!(redis.url().starts_with("redis://:secret@127.0.0.1:"));
     }
 }
