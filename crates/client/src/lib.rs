@@ -4,3 +4,7 @@
 pub mod barrier;
 #[cfg(feature = "participant")]
 pub mod participant;
+#[cfg(feature = "rest")]
+pub mod rest;
+#[cfg(feature = "rest")]
+pub use rest::Client;
