@@ -14,7 +14,7 @@ use serde_json::Value;
 const ARROWS: &[(&str, &[&str])] = &[
     ("amends-api", &["amends-core", "amends-engine", "amends-ports"]),
     ("amends-client", &[]),
-    ("amends-conform", &["amends-client"]),
+    ("amends-conform", &["amends-core"]),
     ("amends-console", &["amends-core", "amends-engine", "amends-ports"]),
     ("amends-core", &[]),
     ("amends-demo", &["amends-client", "amends-testbed"]),
