@@ -24,7 +24,7 @@ fn what_was_written_is_read_and_written_the_same() {
 fn every_kind_of_fact_has_a_line() {
     let seen: BTreeSet<&str> = records().iter().map(|record| name(&record.event)).collect();
     // As many as `name` has arms.
-    assert_eq!(seen.len(), 20, "{seen:?}");
+    assert_eq!(seen.len(), 24, "{seen:?}");
     for (name, line) in records().iter().map(|record| name(&record.event)).zip(JOURNAL.lines()) {
         assert!(
             line.contains(&format!("\"event\":{{\"{name}\""))
@@ -56,6 +56,10 @@ const fn name(event: &Event) -> &'static str {
         Event::CallGivenUp { .. } => "call_given_up",
         Event::CallStuck { .. } => "call_stuck",
         Event::Decided { .. } => "decided",
+        Event::BranchEnlisted { .. } => "branch_enlisted",
+        Event::CommitRequested { .. } => "commit_requested",
+        Event::DeadlineExtended { .. } => "deadline_extended",
+        Event::LockReleased { .. } => "lock_released",
         Event::DeadlinePassed => "deadline_passed",
         Event::LockWaitPassed => "lock_wait_passed",
         Event::CancelRequested { .. } => "cancel_requested",
