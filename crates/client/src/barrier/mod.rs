@@ -1,1 +1,67 @@
 //! The barrier: every operation takes effect once, and in a valid order.
+//!
+//! Calls come at least once, an undo may come for a call that never arrived, and a late call may
+//! come after its undo. One row of `(saga, step, operation)` under a unique key decides each case:
+//!
+//! | situation | what the barrier does |
+//! |---|---|
+//! | the same operation again | answers as the first time, without running the handler |
+//! | undo without its forward call | records it, answers success, without running the handler |
+//! | undo of a forward call that was refused | the same |
+//! | forward after its undo | answers 409, without running the handler |
+//! | a fencing token lower than one seen for that lock key | answers 409, without running the handler |
+//! | two of the same at once | the second waits for the first one's end, or is answered 503 |
+//!
+//! There are two forms. [`Barrier`] is for work in one SQL transaction: row and work commit
+//! together, so the effect is exactly once. [`TwoCall`] is for work elsewhere (another service,
+//! files, Redis): the call is recorded, then made, then settled; after a crash in between the next
+//! attempt is told, and looks up what happened.
+
+#[cfg(feature = "sql")]
+mod decide;
+#[cfg(feature = "sql")]
+mod dialect;
+mod error;
+#[cfg(feature = "axum")]
+mod extract;
+mod forward;
+#[cfg(feature = "axum")]
+mod layer;
+mod ledger;
+#[cfg(feature = "sql")]
+mod migrate;
+#[cfg(feature = "mysql")]
+mod mysql;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "sql")]
+mod row;
+#[cfg(feature = "sql")]
+mod sql_ledger;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+#[cfg(feature = "sql")]
+mod sweep;
+mod told;
+mod two_call;
+#[cfg(feature = "sql")]
+mod work;
+
+#[cfg(feature = "sql")]
+pub use dialect::SqlStore;
+pub use error::{BoxError, Error};
+pub use forward::Forward;
+#[cfg(feature = "axum")]
+pub use layer::{Guarded, TwoCallLayer};
+pub use ledger::{Begun, Ledger, Settlement, Started};
+#[cfg(feature = "sql")]
+pub use migrate::{SCHEMA_MYSQL, SCHEMA_POSTGRES, SCHEMA_SQLITE, migrate};
+#[cfg(feature = "redis")]
+pub use redis::RedisLedger;
+#[cfg(feature = "sql")]
+pub use sweep::{AGE_MIN, sweep};
+pub use two_call::TwoCall;
+#[cfg(feature = "sql")]
+pub use work::{Barrier, Entry, Work};
