@@ -7,10 +7,12 @@
 mod clock;
 pub mod conformance;
 mod ids;
+mod locks;
 mod participants;
 mod store;
 
 pub use clock::TestClock;
 pub use ids::TestIds;
+pub use locks::MemoryLocks;
 pub use participants::{ScriptedAnswer, ScriptedParticipants};
 pub use store::{Fault, MemoryStore};

@@ -25,6 +25,7 @@ pub mod journal;
 pub mod lease;
 pub mod list;
 pub mod lock;
+pub mod locks;
 pub mod registry;
 pub mod submission;
 pub mod wake;
