@@ -149,6 +149,7 @@ fn accepted(definition: &Definition) -> Accepted {
         lock_wait_until: None,
         traceparent: None,
         prepared: None,
+        cancelled: None,
         parent: None,
     }
 }

@@ -38,6 +38,11 @@ impl Definitions {
         compiled.insert(definition.digest.clone(), Arc::clone(definition));
     }
 
+    /// Whether a definition is kept, and so stored.
+    pub(crate) fn has(&self, digest: &Digest) -> bool {
+        self.compiled.lock().contains_key(digest)
+    }
+
     /// Forgets which version of a name is the newest.
     pub(crate) fn forget_newest(&self, name: &DefinitionName) {
         self.newest.lock().remove(name);

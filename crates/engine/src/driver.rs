@@ -5,13 +5,17 @@
 //! wait if anything must be durable, then do. While it waits nothing of the saga changes, and what
 //! happens meanwhile is gathered for the next round, so it shares the next write.
 
+mod guard;
+mod leave;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use amends_core::Timestamp;
-use amends_core::saga::{Effect, Handled, Input, Refusal, Saga, Status, Timer};
-use amends_ports::store::{Header, Settle, Wake};
+use amends_core::saga::{CallId, Effect, Handled, Input, Refusal, Saga, Status, Timer, Token};
+use amends_ports::Guard;
+use amends_ports::store::{Header, Settle, Tickets, Wake};
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::{mpsc, oneshot};
@@ -20,10 +24,10 @@ use crate::engine::Inner;
 use crate::journal::{self, Change, JournalError};
 use crate::live::{CommandReply, CompleteReply, Message};
 use crate::message::InboxResult;
+use crate::outgoing::InputFuture;
 use crate::ownership::Work;
 use crate::{CommandError, CompleteError, Hint, SagaDetail};
 
-type InputFuture = Pin<Box<dyn Future<Output = Input> + Send>>;
 type Alarm = (Timestamp, Pin<Box<dyn Future<Output = ()> + Send>>);
 type Reply<T, E> = oneshot::Sender<Result<T, E>>;
 
@@ -44,6 +48,14 @@ pub(crate) struct Driver {
     header: Header,
     is_held: bool,
     was_suspended: bool,
+    /// The guard of its lock keys, set or being set.
+    guard: Option<Guard>,
+    /// Its tickets were granted, and the guard is being set: the saga is not told yet.
+    is_granting: bool,
+    /// Forward calls that wait for the guard.
+    gated: Vec<(CallId, u32)>,
+    /// A saga that somebody outside decides stays in memory until then.
+    lingers_until: Option<Timestamp>,
 }
 
 /// Why a driver has nothing more to do.
@@ -91,6 +103,10 @@ pub(crate) fn prepare(
         was_suspended: header.status == Status::Suspended,
         header,
         is_held: false,
+        guard: None,
+        is_granting: false,
+        gated: Vec::new(),
+        lingers_until: None,
     })
 }
 
@@ -120,19 +136,23 @@ pub(crate) fn header(saga: &Saga, now: Timestamp, wake: Wake) -> Header {
 
 impl Driver {
     /// Drives the saga until it ends, leaves memory or is lost; `first` is what it asks for, and
-    /// what is not written yet.
-    pub(crate) async fn run(mut self, first: Handled) {
+    /// what is not written yet; `tokens` are those of lock keys that were granted just now.
+    pub(crate) async fn run(mut self, first: Handled, tokens: Option<Vec<Token>>) {
         let owned = Arc::clone(self.work.owned());
-        let exit = owned.run(self.drive(first)).await;
+        let exit = owned.run(self.drive(first, tokens)).await;
         if !matches!(exit, Some(Exit::Done)) {
             self.inner.live.remove(self.saga.id());
         }
         self.inner.metrics.live(self.inner.live.count());
     }
 
-    async fn drive(&mut self, first: Handled) -> Exit {
+    async fn drive(&mut self, first: Handled, tokens: Option<Vec<Token>>) -> Exit {
         let mut handled = first;
         let mut replies = Replies::default();
+        match tokens {
+            Some(tokens) => self.granted(tokens, &mut handled),
+            None => self.take_guard_over(),
+        }
         loop {
             if self
                 .settle(std::mem::take(&mut handled), std::mem::take(&mut replies))
@@ -157,6 +177,9 @@ impl Driver {
 
     /// Waits until something happens, and takes all that has happened by then.
     async fn gather(&mut self, handled: &mut Handled, replies: &mut Replies) {
+        if self.give_up_gated(handled) {
+            return;
+        }
         self.set_alarm();
         let alarm = async {
             match &mut self.alarm {
@@ -188,6 +211,9 @@ impl Driver {
 
     /// Tells the saga. What it no longer waits for falls on the floor.
     fn input(&mut self, input: Input, handled: &mut Handled) {
+        if matches!(input, Input::Granted(_) | Input::LockWaitPassed) {
+            self.is_granting = false;
+        }
         let _ = absorb(self.saga.handle(self.inner.clock.now(), input), handled);
     }
 
@@ -200,6 +226,7 @@ impl Driver {
                     self.tell_waiters();
                 }
             }
+            Message::Guard => self.guard_changed(handled),
             Message::Hold => {
                 self.is_held = true;
                 self.saga.hold();
@@ -243,7 +270,7 @@ impl Driver {
     // --- timers ------------------------------------------------------------------------------
 
     fn set_alarm(&mut self) {
-        let next = self.timers.iter().map(|(_, at)| *at).min();
+        let next = self.timers.iter().map(|(_, at)| *at).chain(self.lingers_until).min();
         if self.alarm.as_ref().map(|(at, _)| *at) == next {
             return;
         }
@@ -282,7 +309,7 @@ impl Driver {
         // A saga that waits for its lock keys may leave memory at any moment, so its row always
         // says so; and whenever the row is written, the keys are asked for after it in the same
         // transaction, so that a release just before is not missed.
-        let is_waiting = self.saga.waits_for_lock();
+        let is_waiting = self.saga.waits_for_lock() && !self.is_granting;
         let wake = if is_waiting { lock_wake(&self.saga) } else { Wake::InMemory };
         let header = self.changed_header(now, wake);
         let is_lock = |effect: &Effect| matches!(effect, Effect::Lock { .. });
@@ -306,7 +333,7 @@ impl Driver {
             records: journal::encode(&handled.records),
             record_count: u32::try_from(count).unwrap_or(u32::MAX),
             header,
-            release: is_terminal && !self.saga.accepted().lock_keys.is_empty(),
+            tickets: self.tickets(&handled.effects),
             grant: wants_lock,
             settles: std::mem::take(&mut replies.settles),
             reply: is_awaited.then_some(sender),
@@ -319,12 +346,17 @@ impl Driver {
         self.perform(handled.effects);
         self.reply(replies);
         self.hint();
+        if wants_lock && tokens.is_none() {
+            self.inner.replace_waiting(&self.saga);
+        }
         if let Some(tokens) = tokens {
             // The grant set the row to be in memory.
             self.header.wake = Wake::InMemory;
             let mut more = Handled::default();
-            self.input(Input::Granted(tokens), &mut more);
-            return Box::pin(self.settle(more, Replies::default())).await;
+            self.granted(tokens, &mut more);
+            if !more.records.is_empty() {
+                return Box::pin(self.settle(more, Replies::default())).await;
+            }
         }
         Ok(())
     }
@@ -338,26 +370,47 @@ impl Driver {
         Some(self.header.clone())
     }
 
+    /// What becomes of its tickets in the write of these effects.
+    fn tickets(&self, effects: &[Effect]) -> Tickets {
+        if self.saga.accepted().lock_keys.is_empty() {
+            return Tickets::Keep;
+        }
+        effects.iter().fold(Tickets::Keep, |tickets, effect| match effect {
+            Effect::Unlock { requeue: true } => tickets.then(Tickets::Requeue),
+            Effect::Unlock { requeue: false } | Effect::End { .. } => {
+                tickets.then(Tickets::Release)
+            }
+            Effect::Call { .. }
+            | Effect::Drain { .. }
+            | Effect::Poll { .. }
+            | Effect::Arm { .. }
+            | Effect::Lock { .. } => tickets,
+        })
+    }
+
     fn perform(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
+                Effect::Call { call, attempt } if call.op.is_forward() && !self.is_guarded() => {
+                    self.gated.push((call, attempt));
+                }
                 Effect::Call { call, attempt } => {
-                    let future = self.inner.attempt(&self.saga, call, attempt);
-                    self.calls.push(Box::pin(future));
+                    self.calls.push(self.inner.attempt(&self.saga, call, attempt));
                 }
                 Effect::Drain { call, attempt } => {
                     let future = self.inner.drain_attempt(&self.saga, call, attempt);
                     self.calls.push(Box::pin(future));
                 }
                 Effect::Poll { call, location } => {
-                    let future = self.inner.poll_call(&self.saga, call, location);
-                    self.polls.push(Box::pin(future));
+                    self.polls.push(self.inner.poll_call(&self.saga, call, location));
                 }
+                Effect::Arm { timer: Timer::LockWait, .. } if self.is_granting => {}
                 Effect::Arm { timer, at } => {
                     self.timers.retain(|(other, _)| *other != timer);
                     self.timers.push((timer, at));
                 }
-                Effect::Lock { .. } | Effect::End { .. } => {}
+                Effect::Unlock { .. } | Effect::End { .. } => self.drop_guard(),
+                Effect::Lock { .. } => {}
             }
         }
     }
@@ -396,7 +449,8 @@ impl Driver {
 
     fn tell_waiters(&mut self) {
         let status = self.saga.status();
-        if (status.is_terminal() || status == Status::Suspended) && !self.waiters.is_empty() {
+        let is_over = status.is_terminal() || status == Status::Suspended;
+        if (is_over || self.saga.waits_for_client()) && !self.waiters.is_empty() {
             let detail = self.detail();
             for waiter in self.waiters.drain(..) {
                 let _ = waiter.send(detail.clone());
@@ -413,62 +467,6 @@ impl Driver {
         tracing::debug!(saga.id = %self.saga.id(), status = status.as_str(), "a saga ended");
         // Whoever sent a message after the end is answered by what the store says.
         self.messages.close();
-    }
-
-    // --- leaving memory --------------------------------------------------------------------------
-
-    /// Leaves memory if nothing is due soon, or if the partition is handed over and nothing is in
-    /// flight.
-    async fn leave(&mut self) -> Option<Exit> {
-        if !self.calls.is_empty() {
-            return None;
-        }
-        if self.is_held {
-            // The row says that the saga is in memory, so the next owner takes it over.
-            self.inner.live.remove(self.saga.id());
-            return Some(Exit::Done);
-        }
-        if !self.polls.is_empty()
-            || (!self.waiters.is_empty() && self.header.wake == Wake::InMemory)
-        {
-            return None;
-        }
-        let next = self.timers.iter().map(|(_, at)| *at).min();
-        let soon = self.inner.clock.now().after(self.inner.config.park_after);
-        if next.is_some_and(|at| at <= soon) {
-            return None;
-        }
-        // The row of a saga that waits for its lock keys says when to look already.
-        let wake = match (self.header.wake, next) {
-            (Wake::InMemory, Some(at)) => Wake::At(at),
-            (Wake::InMemory, None) => Wake::Parked,
-            (wake, _) => wake,
-        };
-        if !self.inner.live.remove_if_idle(self.saga.id(), &self.messages) {
-            return None;
-        }
-        // From here on the saga is found in the store alone; whoever looks for it before the
-        // row says so asks again.
-        let now = self.inner.clock.now();
-        if let Some(header) = self.changed_header(now, wake) {
-            let (sender, receiver) = oneshot::channel();
-            let change = Change {
-                saga_id: self.saga.id().clone(),
-                owned: Arc::clone(self.work.owned()),
-                from: self.saga.fact_count(),
-                records: String::new(),
-                record_count: 0,
-                header: Some(header),
-                release: false,
-                grant: false,
-                settles: Vec::new(),
-                reply: Some(sender),
-            };
-            if self.inner.journal.change(change).await.is_ok() {
-                let _ = receiver.await;
-            }
-        }
-        Some(Exit::Done)
     }
 }
 

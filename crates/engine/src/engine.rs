@@ -8,12 +8,15 @@ use std::time::Duration;
 use amends_core::saga::{Saga, Status};
 use amends_core::{SagaId, Timestamp};
 use amends_ports::store::{self, CoordinatorId, JournalPage, Partition};
-use amends_ports::{Clock, Cursor, Ids, Page, Participants, SagaFilter, SagaSummary, Store};
+use amends_ports::{
+    Clock, Cursor, Ids, Locks, LocksHealth, Page, Participants, SagaFilter, SagaSummary, Store,
+};
 use tokio::sync::{Notify, broadcast, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::definitions::Definitions;
+use crate::guards::Guards;
 use crate::journal::Journal;
 use crate::live::{Live, Message};
 use crate::ownership::Ownership;
@@ -27,6 +30,8 @@ const HINTS_MAX: usize = 4_096;
 pub struct Ports {
     /// Keeps sagas.
     pub store: Arc<dyn Store>,
+    /// Guards lock keys towards others; without it the store's tickets alone serve.
+    pub locks: Option<Arc<dyn Locks>>,
     /// Makes calls.
     pub participants: Arc<dyn Participants>,
     /// Time.
@@ -55,10 +60,13 @@ pub(crate) struct Inner {
     pub(crate) live: Live,
     pub(crate) ownership: Ownership,
     pub(crate) definitions: Definitions,
+    pub(crate) guards: Guards,
     pub(crate) partitions: u16,
     pub(crate) secret: String,
     pub(crate) tasks: TaskTracker,
     pub(crate) draining: CancellationToken,
+    /// The drain is over.
+    pub(crate) ended: CancellationToken,
     /// Looks for due sagas at once instead of at the next turn.
     pub(crate) wake_poller: Notify,
     /// A partition became ready.
@@ -84,6 +92,8 @@ pub struct Readiness {
     pub store: Result<(), String>,
     /// Partitions it owns.
     pub partitions: u16,
+    /// How the lock service is, if there is one. Without its quorum only sagas with lock keys wait.
+    pub locks: Option<LocksHealth>,
 }
 
 impl Engine {
@@ -94,7 +104,7 @@ impl Engine {
     /// [`StartError`]; nothing runs then.
     pub async fn start(ports: Ports, config: EngineConfig) -> Result<Self, StartError> {
         config.validate()?;
-        let Ports { store, participants, clock, ids, tracing } = ports;
+        let Ports { store, locks, participants, clock, ids, tracing } = ports;
         store.ready().await?;
         let partitions = store.partitions().await?;
         let secret = store.secret().await?;
@@ -111,10 +121,12 @@ impl Engine {
             live: Live::new(),
             ownership: Ownership::new(),
             definitions: Definitions::default(),
+            guards: Guards::new(locks),
             partitions,
             secret,
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
+            ended: CancellationToken::new(),
             wake_poller: Notify::new(),
             ready: Notify::new(),
             participants_revision: AtomicU64::new(0),
@@ -127,10 +139,15 @@ impl Engine {
         );
         inner.tasks.spawn(Arc::clone(&inner).watch_writer(writing));
         inner.tasks.spawn(Arc::clone(&inner).keep_leases());
+        inner.tasks.spawn(Arc::clone(&inner).keep_guards());
         inner.tasks.spawn(Arc::clone(&inner).poll());
         inner.tasks.spawn(Arc::clone(&inner).watch_participants());
         inner.tasks.spawn(Arc::clone(&inner).clean_up());
         Ok(Self(inner))
+    }
+
+    pub(crate) const fn from_inner(inner: Arc<Inner>) -> Self {
+        Self(inner)
     }
 
     pub(crate) const fn inner(&self) -> &Arc<Inner> {
@@ -166,7 +183,8 @@ impl Engine {
         self.0.detail(saga_id).await
     }
 
-    /// Waits until a saga is terminal or suspended, for `at_most`; answers it as it is then.
+    /// Waits until a saga is terminal or suspended, or is an interactive transaction whose client
+    /// has the next word, for `at_most`; answers it as it is then.
     ///
     /// # Errors
     ///
@@ -198,6 +216,12 @@ impl Engine {
                     return self.0.detail(saga_id).await;
                 }
                 Some(_) if left.is_zero() => return self.0.detail(saga_id).await,
+                Some((_, summary)) if summary.status == Status::Running => {
+                    let detail = self.0.detail(saga_id).await?;
+                    if detail.as_ref().is_some_and(|detail| detail.saga.waits_for_client()) {
+                        return Ok(detail);
+                    }
+                }
                 Some(_) => {}
             }
             self.0.clock.sleep(pause.min(left)).await;
@@ -252,7 +276,11 @@ impl Engine {
         let store = self.0.store.ready().await.map_err(|error| error.to_string());
         let draining = self.is_draining();
         let partitions = u16::try_from(self.0.ownership.count()).unwrap_or(u16::MAX);
-        Readiness { ready: store.is_ok() && !draining, draining, store, partitions }
+        let locks = match self.0.guards.service() {
+            Some(service) => Some(service.health().await),
+            None => None,
+        };
+        Readiness { ready: store.is_ok() && !draining, draining, store, partitions, locks }
     }
 
     /// Whether it is shutting down.
@@ -274,6 +302,7 @@ impl Engine {
             let error: &dyn std::error::Error = &error;
             tracing::warn!(error, "the coordinator could not sign off; its leases will run out");
         }
+        self.0.ended.cancel();
     }
 
     /// What it counts.

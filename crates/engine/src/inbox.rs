@@ -225,13 +225,13 @@ impl Inner {
     }
 
     fn callback_token(&self, key: &CallKey) -> String {
-        use std::fmt::Write as _;
-        let bytes = self.callback_mac(key).finalize().into_bytes();
-        bytes.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
-            // Writing into a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hex(&self.mac(&key.to_string()))
+    }
+
+    /// See [`amends_ports::GuardHolder::nonce`].
+    pub(crate) fn guard_nonce(&self, saga_id: &SagaId) -> String {
+        // A saga's id holds no blank, so no callback's text is the same.
+        hex(&self.mac(&format!("guard {saga_id}")))
     }
 
     fn is_callback_token(&self, key: &CallKey, token: &str) -> bool {
@@ -243,16 +243,28 @@ impl Inner {
                     .collect()
             })
             .flatten();
-        decoded.is_some_and(|bytes| self.callback_mac(key).verify_truncated_left(&bytes).is_ok())
+        decoded
+            .is_some_and(|bytes| self.mac(&key.to_string()).verify_truncated_left(&bytes).is_ok())
     }
 
-    fn callback_mac(&self, key: &CallKey) -> Hmac<Sha256> {
+    fn mac(&self, text: &str) -> Hmac<Sha256> {
         #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
         let mut mac =
             Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()).expect("a key of any length");
-        mac.update(key.to_string().as_bytes());
+        mac.update(text.as_bytes());
         mac
     }
+}
+
+/// The first half of a keyed hash, as 32 hex digits.
+fn hex(mac: &Hmac<Sha256>) -> String {
+    use std::fmt::Write as _;
+    let bytes = mac.clone().finalize().into_bytes();
+    bytes.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
+        // Writing into a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 impl CommandError {

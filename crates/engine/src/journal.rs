@@ -61,7 +61,7 @@ pub(crate) struct Change {
     pub(crate) records: String,
     pub(crate) record_count: u32,
     pub(crate) header: Option<Header>,
-    pub(crate) release: bool,
+    pub(crate) tickets: Tickets,
     /// Ask for its lock keys in the same transaction; the reply holds the tokens if granted.
     pub(crate) grant: bool,
     pub(crate) settles: Vec<Settle>,
@@ -204,7 +204,7 @@ impl From<Change> for Joined {
                 records: change.records,
                 record_count: change.record_count,
                 header: change.header,
-                tickets: if change.release { Tickets::Release } else { Tickets::Keep },
+                tickets: change.tickets,
             },
             owned: change.owned,
             grant: change.grant,
@@ -226,9 +226,7 @@ impl Joined {
         if change.header.is_some() {
             self.append.header = change.header;
         }
-        if change.release {
-            self.append.tickets = Tickets::Release;
-        }
+        self.append.tickets = self.append.tickets.then(change.tickets);
         self.grant |= change.grant;
         self.settles.extend(change.settles);
         self.replies.extend(change.reply);

@@ -29,6 +29,8 @@ pub(crate) enum Message {
     Wait(oneshot::Sender<SagaDetail>),
     /// The store's row was set to be in memory: it was due, or its lock keys may be free.
     Woken,
+    /// How the guard of its lock keys stands has changed.
+    Guard,
     /// Start nothing new and leave memory when nothing is in flight.
     Hold,
 }

@@ -1,6 +1,7 @@
 //! One attempt of a call, from the saga's effect to the saga's input.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use crate::engine::Inner;
 use crate::ownership::Owned;
 use crate::trace;
 
+/// Something that ends in an input for a saga.
+pub(crate) type InputFuture = Pin<Box<dyn Future<Output = Input> + Send>>;
+
 impl Inner {
     /// Makes one attempt. The future waits while the leases may have run out, and is dropped when
     /// the partition is lost.
@@ -24,7 +28,10 @@ impl Inner {
         saga: &Saga,
         call: CallId,
         attempt: u32,
-    ) -> impl Future<Output = Input> + Send + use<> {
+    ) -> InputFuture {
+        if let Some(nested) = self.nested_attempt(saga, call, attempt) {
+            return Box::pin(nested);
+        }
         let prepared = self.prepare(saga, call, attempt);
         let step = saga.definition().step(call.step);
         let span = trace::call_span(
@@ -54,7 +61,7 @@ impl Inner {
             tracing::Span::current().record("call.outcome", answer.outcome.as_str());
             Input::Answered { step: call.step, op: call.op, attempt, answer: Box::new(answer) }
         };
-        future.instrument(span)
+        Box::pin(future.instrument(span))
     }
 
     async fn measured(&self, outgoing: OutgoingCall) -> Answer {
@@ -151,16 +158,19 @@ impl Inner {
         saga: &Saga,
         call: CallId,
         location: String,
-    ) -> impl Future<Output = Input> + Send + use<> {
+    ) -> InputFuture {
         let step = saga.definition().step(call.step);
         let interval = match step.completion {
             Completion::Poll { interval } => interval,
             Completion::Answer | Completion::Callback => Duration::from_secs(1),
         };
+        if let Some(nested) = self.nested_poll(saga, call, interval) {
+            return Box::pin(nested);
+        }
         let attempt = saga.step(call.step).call(call.op).attempts;
         let prepared = self.prepare(saga, call, attempt);
         let inner = Arc::clone(self);
-        async move {
+        Box::pin(async move {
             loop {
                 inner.clock.sleep(interval).await;
                 inner.ownership.wait_valid(|| inner.clock.elapsed()).await;
@@ -181,7 +191,7 @@ impl Inner {
                     OutcomeKind::Pending | OutcomeKind::Retryable | OutcomeKind::Unknown => {}
                 }
             }
-        }
+        })
     }
 }
 

@@ -166,6 +166,11 @@ impl Ownership {
         after.chain(before).find(|(_, phase)| *phase == Phase::Ready).map(|(own, _)| own.work())
     }
 
+    /// Whether it has a partition, ready or not.
+    pub(crate) fn has(&self, partition: Partition) -> bool {
+        self.table.read().contains_key(&partition)
+    }
+
     /// Stops everything that works under the lease on a partition.
     pub(crate) fn lose(&self, partition: Partition) {
         if let Some((own, _)) = self.table.write().remove(&partition) {
@@ -314,7 +319,10 @@ impl Inner {
             let lost = own.lost().clone();
             tokio::select! {
                 () = lost.cancelled() => {}
-                () = inner.recover(&own) => {
+                () = async {
+                    inner.recover(&own).await;
+                    inner.adopt_guards(&own).await;
+                } => {
                     if inner.ownership.enter(&own, Phase::Ready) {
                         inner.wake_poller.notify_one();
                         inner.ready.notify_waiters();

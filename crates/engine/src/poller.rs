@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use amends_core::Timestamp;
 use amends_core::saga::{Input, Saga};
-use amends_ports::store::{InboxId, InboxItem, Lease, StoredSaga, Wake};
+use amends_ports::store::{InboxId, InboxItem, Lease, StoredSaga, Tickets, Wake};
 use tokio::sync::oneshot;
 
 use crate::driver;
@@ -136,7 +136,7 @@ impl Inner {
                     if let Some(message) = message {
                         let _ = self.live.send(&stored.saga_id, message);
                     }
-                    self.tasks.spawn(driver.run(handled));
+                    self.tasks.spawn(driver.run(handled, None));
                 }
                 return;
             }
@@ -208,9 +208,8 @@ impl Inner {
                 Some(Message::Command { command, by, reply: CommandReply::Inbox(id) })
             }
             InboxMessage::Complete { step, op, answer } => {
-                let (_, stored) = self.store.saga(&item.saga_id).await.ok()??;
-                let definition = self.compiled(&stored.definition).await.ok()??;
-                let step = definition.index_of(step.as_str())?;
+                let detail = self.detail(&item.saga_id).await.ok()??;
+                let step = detail.saga.definition().index_of(step.as_str())?;
                 let reply = CompleteReply::Inbox(id);
                 Some(Message::Complete { step, op, answer, reply })
             }
@@ -228,7 +227,7 @@ impl Inner {
             records: String::new(),
             record_count: 0,
             header: None,
-            release: false,
+            tickets: Tickets::Keep,
             grant: false,
             settles: vec![amends_ports::store::Settle { id: item.id.clone(), result }],
             reply: Some(sender),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amends_core::definition::{Definition, OnBusy};
+use amends_core::definition::{CheckBack, Definition, Mode, OnBusy};
 use amends_core::expression::Scope;
-use amends_core::saga::{self, Saga};
+use amends_core::saga::{self, Actor, Parent, Saga};
 use amends_core::{DefinitionName, Json, LockKey, SagaId, Timestamp};
 use amends_ports::store::{self, AcceptOutcome, Header, NewSaga, Wake};
 use tokio::sync::oneshot;
@@ -29,6 +29,13 @@ pub enum Chosen {
     },
     /// One that came with the request, checked.
     AdHoc(Arc<Definition>),
+    /// One that is stored, looked up before.
+    Known {
+        /// The definition.
+        definition: Arc<Definition>,
+        /// Its version.
+        version: Option<u32>,
+    },
 }
 
 /// A request to start a saga.
@@ -52,6 +59,39 @@ pub struct Submission {
     pub deadline: Option<Duration>,
     /// W3C `traceparent` of the request.
     pub traceparent: Option<String>,
+    /// Lock keys besides those of the definition; made one each and sorted.
+    pub lock_keys: Vec<LockKey>,
+    /// Instead of the definition's longest wait for lock keys.
+    pub lock_wait: Option<Duration>,
+    /// How the client of an interactive transaction is asked when it falls silent.
+    pub prepared: Option<CheckBack>,
+    /// The branch that the saga is.
+    pub parent: Option<Parent>,
+    /// The saga is cancelled before it is made: nothing of it will run, and its id is taken.
+    pub cancelled: Option<Actor>,
+}
+
+impl Submission {
+    /// A request for a saga of `definition`, with nothing more said; `request_digest` tells a
+    /// repetition.
+    pub fn new(definition: Chosen, request_digest: String) -> Self {
+        Self {
+            definition,
+            saga_id: None,
+            idempotency_key: None,
+            request_digest,
+            input: Json::null(),
+            labels: BTreeMap::new(),
+            start_at: None,
+            deadline: None,
+            traceparent: None,
+            lock_keys: Vec::new(),
+            lock_wait: None,
+            prepared: None,
+            parent: None,
+            cancelled: None,
+        }
+    }
 }
 
 /// A submission that was accepted, now or before.
@@ -62,6 +102,9 @@ pub struct Submitted {
     /// Whether this request made it; otherwise an earlier one with the same id or key did.
     pub created: bool,
 }
+
+/// Time after which an interactive transaction is rolled back whose client gave no deadline.
+const INTERACTIVE_DEADLINE: Duration = Duration::from_mins(1);
 
 /// How often a submission is tried on another partition when its own was lost.
 const TRIES: usize = 3;
@@ -125,6 +168,10 @@ impl Inner {
                     })?;
                 Ok((definition, stored.version))
             }
+            Chosen::Known { definition, version } => Ok((Arc::clone(definition), *version)),
+            Chosen::AdHoc(definition) if self.definitions.has(&definition.digest) => {
+                Ok((Arc::clone(definition), None))
+            }
             Chosen::AdHoc(definition) => {
                 let new = registry::new_definition(self, definition, true);
                 self.store.put_definition(&new).await.map_err(SubmitError::Unavailable)?;
@@ -143,12 +190,14 @@ impl Inner {
         let now = self.clock.now();
         let saga_id = submission.saga_id.clone().unwrap_or_else(|| self.ids.saga_id());
         let lock_keys = lock_keys(definition, &saga_id, submission)?;
-        let deadline = submission.deadline.or(definition.deadline);
+        let own = (definition.mode == Mode::Interactive).then_some(INTERACTIVE_DEADLINE);
+        let deadline = submission.deadline.or(definition.deadline).or(own);
         let lock = definition.lock.as_ref().filter(|_| !lock_keys.is_empty());
         let lock_wait = lock.and_then(|lock| match lock.on_busy {
-            OnBusy::Queue => lock.wait,
+            OnBusy::Queue | OnBusy::Replace => lock.wait,
             OnBusy::Reject => Some(Duration::ZERO),
         });
+        let lock_wait = submission.lock_wait.filter(|_| !lock_keys.is_empty()).or(lock_wait);
         Ok(saga::Accepted {
             saga_id,
             definition: definition.digest.clone(),
@@ -164,6 +213,9 @@ impl Inner {
                 let (trace, span) = (self.ids.token(), self.ids.token());
                 format!("00-{trace}-{}-01", span.get(..16).unwrap_or("0000000000000001"))
             })),
+            prepared: submission.prepared.clone().map(Box::new),
+            cancelled: submission.cancelled.clone(),
+            parent: submission.parent.clone(),
         })
     }
 
@@ -185,10 +237,13 @@ impl Inner {
                 None => (self.partition_of(accepted.saga_id.as_str()), None),
             },
         };
-        let (saga, mut handled) = Saga::accept(Arc::clone(definition), accepted.clone(), now);
+        let (mut saga, mut handled) = Saga::accept(Arc::clone(definition), accepted.clone(), now);
         if work.is_none() {
             // Its owner starts it.
             handled.records.truncate(1);
+            if let Ok(accepted_only) = Saga::replay(Arc::clone(definition), &handled.records) {
+                saga = accepted_only;
+            }
         }
         let wake = match (&work, saga.waits_for_lock()) {
             (Some(_), false) => Wake::InMemory,
@@ -225,15 +280,17 @@ impl Inner {
         // driven, even if whoever submitted it does not wait any more.
         self.tasks.spawn(async move {
             let written = receiver.await.unwrap_or(Err(JournalError::Lost));
+            let mut granted = None;
             let started = match (&written, work) {
                 (Ok(Accepted::Known(AcceptOutcome::Created { tokens })), Some(work)) => {
-                    inner.starting(work, saga, handled, header, tokens.clone())
+                    granted.clone_from(tokens);
+                    inner.starting(work, saga, handled, header, tokens.is_some())
                 }
                 _ => None,
             };
             let _ = sender.send(written);
             if let Some((driver, first)) = started {
-                driver.run(first).await;
+                driver.run(first, granted).await;
             }
         });
         match outcome.await.map_err(|_| JournalError::Lost)?? {
@@ -251,10 +308,10 @@ impl Inner {
     fn starting(
         self: &Arc<Self>,
         work: Work,
-        mut saga: Saga,
+        saga: Saga,
         mut handled: saga::Handled,
         header: Header,
-        tokens: Option<Vec<saga::Token>>,
+        is_granted: bool,
     ) -> Option<(Driver, saga::Handled)> {
         self.send_hint(|| Hint {
             saga_id: saga.id().clone(),
@@ -263,17 +320,16 @@ impl Inner {
             status: saga.status(),
         });
         handled.records.clear();
-        if !saga.waits_for_lock() {
-            return driver::prepare(self, work, saga, header).map(|driver| (driver, handled));
+        if saga.waits_for_lock() {
+            if !is_granted {
+                self.replace_waiting(&saga);
+                return None;
+            }
+            handled.effects.retain(|effect| !matches!(effect, saga::Effect::Lock { .. }));
         }
-        let tokens = tokens?;
-        handled.effects.retain(|effect| !matches!(effect, saga::Effect::Lock { .. }));
-        // The grant set the row to be in memory; the facts that follow are not written yet.
-        let header = Header { wake: Wake::InMemory, ..header };
-        if let Ok(more) = saga.handle(self.clock.now(), saga::Input::Granted(tokens)) {
-            handled.records = more.records;
-            handled.effects.extend(more.effects);
-        }
+        // The grant set the row to be in memory.
+        let wake = if is_granted { Wake::InMemory } else { header.wake };
+        let header = Header { wake, ..header };
         driver::prepare(self, work, saga, header).map(|driver| (driver, handled))
     }
 
@@ -298,9 +354,8 @@ fn lock_keys(
     saga_id: &SagaId,
     submission: &Submission,
 ) -> Result<Vec<LockKey>, SubmitError> {
-    let Some(lock) = &definition.lock else {
-        return Ok(Vec::new());
-    };
+    let mut keys = submission.lock_keys.clone();
+    let templates = definition.lock.as_ref().map_or(&[][..], |lock| &lock.keys);
     let scope = Scope {
         saga_id,
         labels: &submission.labels,
@@ -309,8 +364,7 @@ fn lock_keys(
         step_key: None,
         forward: None,
     };
-    let mut keys = Vec::with_capacity(lock.keys.len());
-    for (index, template) in lock.keys.iter().enumerate() {
+    for (index, template) in templates.iter().enumerate() {
         let wrong = |detail: String| SubmitError::LockKey { index, detail };
         let text = template.render_text(&scope).map_err(|error| wrong(error.to_string()))?;
         keys.push(LockKey::new(&text).map_err(|error| wrong(format!("{text:?} {error}")))?);

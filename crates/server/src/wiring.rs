@@ -97,7 +97,8 @@ async fn engine(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let calls = CallConfig { targets: settings.target_policy(), ..CallConfig::default() };
     let participants = Arc::new(HttpParticipants::new(calls, Arc::clone(&clock)));
-    let ports = Ports { store, participants, clock, ids: Arc::new(SystemIds), tracing };
+    let ports =
+        Ports { store, locks: None, participants, clock, ids: Arc::new(SystemIds), tracing };
     let config = engine_config(settings, public_url);
     Engine::start(ports, config).await.map_err(|error| Failure::Server(whole(&error)))
 }

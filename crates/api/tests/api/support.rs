@@ -63,6 +63,7 @@ impl Api {
         let participants = Arc::new(participants);
         let ports = Ports {
             store: store.clone(),
+            locks: None,
             participants: participants.clone(),
             clock,
             ids: Arc::new(TestIds::default()),

@@ -67,6 +67,7 @@ impl World {
         let store = Arc::new(MemoryStore::new(4, clock.clone()));
         let ports = Ports {
             store: store.clone(),
+            locks: None,
             participants: Arc::new(participants),
             clock,
             ids: Arc::new(TestIds::default()),

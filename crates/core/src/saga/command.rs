@@ -68,7 +68,7 @@ impl Saga {
                     self.note(at, Event::CommitRequested { by }, handled);
                 }
             }
-            Command::ParentDecided { decision: Decision::Abort } => {
+            Command::Replace | Command::ParentDecided { decision: Decision::Abort } => {
                 if self.cancel.is_none() && self.decision.is_none() {
                     self.note(at, Event::CancelRequested { by }, handled);
                 }
@@ -96,6 +96,12 @@ impl Saga {
             Command::Commit => self.permits_commit(),
             Command::Extend { .. } => self.permits_interaction(command.as_str()),
             Command::ParentDecided { decision } => self.permits_parent(*decision),
+            Command::Replace if self.status() == Status::Queued => Ok(()),
+            Command::Replace => Err(Refusal::WrongStatus {
+                status: self.status(),
+                command: command.as_str(),
+                needed: "is queued",
+            }),
             Command::ReleaseLock if self.tokens().is_empty() => Err(Refusal::NoLock),
             Command::ReleaseLock => Ok(()),
             Command::Pause | Command::Resume => Ok(()),

@@ -97,6 +97,9 @@ pub struct Accepted {
     /// How the client of an interactive transaction is asked when it falls silent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepared: Option<Box<CheckBack>>,
+    /// It is cancelled before it was made: nothing of it will run, and its id is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancelled: Option<Actor>,
     /// The branch that this saga is, and whose decision it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,

@@ -58,6 +58,7 @@ impl Saga {
             Some(check_back) => Arc::new(definition.with_check_back(check_back)),
             None => definition,
         };
+        let accepted_cancel = accepted.cancelled.clone();
         Self {
             steps: vec![StepState::default(); definition.steps.len()],
             definition,
@@ -69,7 +70,7 @@ impl Saga {
             tokens: None,
             decision: None,
             reason: None,
-            cancel: None,
+            cancel: accepted_cancel,
             commit_requested: false,
             lock_taken: false,
             deadline_passed: false,

@@ -286,6 +286,7 @@ mod tests {
             lock_wait_until: None,
             traceparent: None,
             prepared: None,
+            cancelled: None,
             parent: None,
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Accepted, Actor, Answer, AttemptFailure, CallId, CallState, Decision, Effect, Event, Input, Op,
+    Accepted, Answer, AttemptFailure, CallId, CallState, Decision, Effect, Event, Input, Op,
     OutcomeKind, Record, Refusal, Saga, Timer,
 };
 use crate::definition::{Completion, Definition};
@@ -45,22 +45,6 @@ impl Saga {
     ) -> (Self, Handled) {
         let saga = Self::from_accepted(definition, Box::new(accepted), at);
         saga.begin(at)
-    }
-
-    /// A saga that is cancelled before it was made: nothing of it will ever run, and its id is
-    /// taken.
-    pub fn accept_cancelled(
-        definition: Arc<Definition>,
-        accepted: Accepted,
-        by: Actor,
-        at: Timestamp,
-    ) -> (Self, Handled) {
-        let mut saga = Self::from_accepted(definition, Box::new(accepted), at);
-        let record = Record { at, event: Event::Accepted(saga.accepted.clone()) };
-        let mut handled = Handled { records: vec![record], effects: Vec::new() };
-        saga.note(at, Event::CancelRequested { by }, &mut handled);
-        saga.run_on(at, &mut handled);
-        (saga, handled)
     }
 
     /// [`Saga::accept`] at time zero, with every `when` taken to hold: for exploration.

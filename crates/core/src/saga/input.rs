@@ -157,6 +157,8 @@ pub enum Command {
         /// Which way.
         decision: Decision,
     },
+    /// Give way to a newer saga, while it waits in the queue.
+    Replace,
     /// Take its lock keys away from a saga that holds them.
     ReleaseLock,
 }
@@ -178,6 +180,7 @@ impl Command {
             Self::Commit => "commit",
             Self::Extend { .. } => "extend",
             Self::ParentDecided { .. } => "parent-decided",
+            Self::Replace => "replace",
             Self::ReleaseLock => "release-lock",
         }
     }

@@ -23,6 +23,16 @@ impl Saga {
         self.mode() == Mode::Interactive || self.accepted.parent.is_some()
     }
 
+    /// Whether it is an interactive transaction that runs and whose client has the next word.
+    pub fn waits_for_client(&self) -> bool {
+        self.mode() == Mode::Interactive
+            && self.started
+            && self.end.is_none()
+            && self.decision.is_none()
+            && !self.commit_requested
+            && !self.waits_for_lock()
+    }
+
     /// Whether it is a nested saga that has done its part and waits for its parent: from now on
     /// only the parent decides.
     pub fn is_prepared(&self) -> bool {

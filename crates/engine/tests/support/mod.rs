@@ -42,6 +42,7 @@ impl World {
     pub(crate) async fn start_unready(&self) -> Engine {
         let ports = Ports {
             store: self.store.clone(),
+            locks: None,
             participants: self.participants.clone(),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
@@ -81,16 +82,11 @@ pub(crate) async fn register(engine: &Engine, document: &Value) -> DefinitionNam
 }
 
 pub(crate) fn submission(name: &DefinitionName, id: &str) -> Submission {
+    let chosen = Chosen::Stored { name: name.clone(), version: None };
     Submission {
-        definition: Chosen::Stored { name: name.clone(), version: None },
         saga_id: Some(SagaId::new(id).unwrap()),
-        idempotency_key: None,
-        request_digest: id.to_owned(),
         input: Json::from_value(&json!({ "sku": "book", "amount": 7, "key": "k" })),
-        labels: BTreeMap::new(),
-        start_at: None,
-        deadline: None,
-        traceparent: None,
+        ..Submission::new(chosen, id.to_owned())
     }
 }
 

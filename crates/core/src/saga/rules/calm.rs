@@ -1,7 +1,7 @@
 //! What follows the moves: nothing disturbs any more, so the saga has to come to rest.
 
-use super::moves::{Move, Reply, Weather, any_moves};
-use super::plan::{Plan, any_plan};
+use super::moves::{Move, Reply, Weather, Wish, any_moves};
+use super::plan::{Plan, Role, any_plan};
 use super::story::Story;
 use super::world::World;
 use crate::Timestamp;
@@ -33,7 +33,7 @@ const INPUTS_MAX: usize = 2_000;
 pub(super) fn any_run(weather: Weather) -> impl Strategy<Value = Run> {
     let calm =
         prop_oneof![3 => Just(Calm::Kind), 1 => Just(Calm::Refusing), 1 => Just(Calm::Silent)];
-    (any_plan(), any_moves(weather), calm).prop_map(|(plan, moves, calm)| Run { plan, moves, calm })
+    (any_plan(weather), any_moves(weather), calm).prop_map(|(plan, moves, calm)| Run { plan, moves, calm })
 }
 
 impl Run {
@@ -101,8 +101,15 @@ impl World {
         let next = next.min_by_key(|(_, at)| **at).map(|(timer, _)| *timer);
         if let Some(timer) = next {
             self.fire(timer);
+            return true;
         }
-        next.is_some()
+        match self.plan.role {
+            Role::Part { commits } if self.is_prepared() => {
+                self.wish(Wish::Decide { commits }, 0);
+                true
+            }
+            Role::Alone | Role::Part { .. } | Role::Interactive { .. } => false,
+        }
     }
 
     /// Where nothing gets better, stuck calls may be tried for ever.
@@ -119,7 +126,7 @@ impl World {
     fn check_rest(&mut self, calm: Calm) {
         let text = self.saga.explain();
         if !self.has_ended() {
-            let stuck = self.saga.stuck().map(|(step, op)| (&self.definition.step(step).id, op));
+            let stuck = self.saga.stuck().map(|(step, op)| (&self.saga.definition().step(step).id, op));
             let says_why = stuck.is_some_and(|(step, op)| {
                 text.contains(step.as_str()) && text.contains(op.as_str())
             });
@@ -130,6 +137,9 @@ impl World {
                 self.faults.push(format!("everything succeeds, but it does not end: {text}"));
             }
             return;
+        }
+        for wish in [Wish::Commit, Wish::Cancel, Wish::Repeat, Wish::Extend { secs: 9 }] {
+            self.wish(wish, 0);
         }
         let late = Input::Recovered { epoch: 99 };
         let handled = self.saga.handle(Timestamp(i64::MAX), late);

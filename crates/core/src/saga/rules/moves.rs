@@ -23,6 +23,10 @@ pub(super) enum Move {
     Hold,
     /// Somebody asks for something.
     Ask { what: Ask, pick: usize },
+    /// The client of an interactive transaction, or a parent, wants something.
+    Client { wish: Wish, pick: usize },
+    /// An operator takes the lock keys away.
+    TakeLock,
     /// Something comes that nothing waits for.
     Stray { what: u8, pick: usize },
 }
@@ -59,6 +63,33 @@ pub(super) enum Ask {
     Abandon,
 }
 
+/// What a client, or a parent, may want.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wish {
+    /// Add a branch; `after` are bits of those before it.
+    Enlist { kind: Kind, after: Option<u8> },
+    /// Add one again.
+    Repeat,
+    /// Add one again, but not the same.
+    Change,
+    /// Make the call of a branch.
+    Call,
+    Commit,
+    Cancel,
+    Extend { secs: u8 },
+    /// Say what the parent has decided, or would like to have decided.
+    Decide { commits: bool },
+}
+
+/// What a branch is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    Compensation,
+    Tcc,
+    Message,
+    Nested,
+}
+
 /// What is frequent in a world.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Weather {
@@ -72,6 +103,12 @@ pub(super) enum Weather {
     Crashes,
     /// Operators ask for this and that.
     Meddling,
+    /// Clients drive interactive transactions.
+    Client,
+    /// A parent decides.
+    Family,
+    /// Lock keys come and go.
+    Locks,
 }
 
 pub(super) fn any_moves(weather: Weather) -> impl Strategy<Value = Vec<Move>> {
@@ -81,25 +118,52 @@ pub(super) fn any_moves(weather: Weather) -> impl Strategy<Value = Vec<Move>> {
 fn any_move(weather: Weather) -> impl Strategy<Value = Move> {
     let pick = || any::<usize>();
     let reply = || any_reply(weather);
-    // Completions, late arrivals, crashes, hand-overs, questions.
-    let [complete, late, crash, hold, ask] = match weather {
-        Weather::Fair => [4, 2, 1, 1, 2],
-        Weather::Rough => [4, 6, 3, 1, 6],
-        Weather::Slow => [25, 12, 4, 1, 5],
-        Weather::Crashes => [6, 6, 24, 4, 10],
-        Weather::Meddling => [6, 4, 4, 2, 50],
+    // Completions, late arrivals, crashes, hand-overs, questions, clients, lost keys.
+    let [complete, late, crash, hold, ask, client, lock] = match weather {
+        Weather::Fair => [4, 2, 1, 1, 2, 1, 1],
+        Weather::Rough => [4, 6, 3, 1, 6, 1, 1],
+        Weather::Slow => [25, 12, 4, 1, 5, 1, 1],
+        Weather::Crashes => [6, 6, 24, 4, 10, 1, 1],
+        Weather::Meddling => [6, 4, 4, 2, 50, 1, 1],
+        Weather::Client => [8, 6, 5, 1, 10, 80, 2],
+        Weather::Family => [8, 6, 5, 1, 10, 12, 2],
+        Weather::Locks => [8, 4, 4, 1, 15, 20, 14],
     };
+    let fire = if matches!(weather, Weather::Client) { 12 } else { 22 };
+    let grant = if matches!(weather, Weather::Locks) { 25 } else { 4 };
     prop_oneof![
         50 => (pick(), reply()).prop_map(|(pick, reply)| Move::Answer { pick, reply }),
-        22 => pick().prop_map(|pick| Move::Fire { pick }),
+        fire => pick().prop_map(|pick| Move::Fire { pick }),
         complete => (pick(), reply()).prop_map(|(pick, reply)| Move::Complete { pick, reply }),
-        4 => Just(Move::Grant),
+        grant => Just(Move::Grant),
         late => pick().prop_map(|pick| Move::Late { pick }),
         crash => (pick(), any::<u8>()).prop_map(|(kept, arrived)| Move::Crash { kept, arrived }),
         3 => Just(Move::Flush),
         hold => Just(Move::Hold),
         ask => (any_ask(), pick()).prop_map(|(what, pick)| Move::Ask { what, pick }),
+        client => (any_wish(), pick()).prop_map(|(wish, pick)| Move::Client { wish, pick }),
+        lock => Just(Move::TakeLock),
         3 => (any::<u8>(), pick()).prop_map(|(what, pick)| Move::Stray { what, pick }),
+    ]
+}
+
+fn any_wish() -> impl Strategy<Value = Wish> {
+    let kind = prop_oneof![
+        4 => Just(Kind::Compensation),
+        3 => Just(Kind::Tcc),
+        2 => Just(Kind::Message),
+        2 => Just(Kind::Nested),
+    ];
+    prop_oneof![
+        30 => (kind, prop::option::weighted(0.3, any::<u8>()))
+            .prop_map(|(kind, after)| Wish::Enlist { kind, after }),
+        4 => Just(Wish::Repeat),
+        2 => Just(Wish::Change),
+        6 => Just(Wish::Call),
+        6 => Just(Wish::Commit),
+        3 => Just(Wish::Cancel),
+        4 => (1..30_u8).prop_map(|secs| Wish::Extend { secs }),
+        8 => any::<bool>().prop_map(|commits| Wish::Decide { commits }),
     ]
 }
 
@@ -111,6 +175,7 @@ fn any_reply(weather: Weather) -> impl Strategy<Value = Reply> {
         // Only attempts after one that was not sent can be lost without a trace.
         Weather::Crashes => [40, 18, 35, 6, 8, 6],
         Weather::Meddling => [45, 10, 15, 10, 15, 8],
+        Weather::Client | Weather::Family | Weather::Locks => [60, 6, 8, 8, 8, 12],
     };
     prop_oneof![
         succeed => Just(Reply::Succeed),

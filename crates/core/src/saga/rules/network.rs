@@ -17,6 +17,9 @@ impl World {
         if truth.undone && !was_undone {
             self.entries.push(Entry::Undone(call.step));
         }
+        if is_taken && self.is_question(call) {
+            self.client_has_committed();
+        }
         is_taken
     }
 
@@ -107,6 +110,13 @@ impl World {
     }
 
     pub(super) fn arrive_late(&mut self, pick: usize) {
+        if let Some((CallId { step, op }, attempt)) = self.dropped.pop() {
+            let answer = Box::new(Answer::succeeded(None));
+            let told = self.saga.handle(self.now, Input::Answered { step, op, attempt, answer });
+            if told.is_ok() {
+                self.faults.push("the answer to a question that was dropped was taken".to_owned());
+            }
+        }
         if !self.late.is_empty() {
             let call = self.late.swap_remove(pick % self.late.len());
             self.take(call, true);
@@ -114,7 +124,7 @@ impl World {
     }
 
     pub(super) fn stray(&mut self, what: u8, pick: usize) {
-        let step = StepIndex(u16::try_from(pick % (self.definition.steps.len() + 1)).unwrap());
+        let step = StepIndex(u16::try_from(pick % (self.saga.definition().steps.len() + 1)).unwrap());
         let op = Op::ALL[(pick / 7) % Op::ALL.len()];
         let call = CallId { step, op };
         let exists = self.exists(call);
@@ -122,11 +132,13 @@ impl World {
             return;
         }
         let answer = Box::new(Answer::succeeded(None));
-        let input = match what % 5 {
+        let input = match what % 6 {
             0 => Input::Answered { step, op, attempt: 77, answer },
             1 => Input::Completed { step, op, answer },
             2 => Input::PendingExpired { step, op },
             3 => Input::Granted(vec![Token(1)]),
+            // The timer of a deadline that was put off.
+            4 if self.saga.deadline_at().is_some_and(|at| at > self.now) => Input::DeadlinePassed,
             // This one is only early, late or in vain.
             _ => Input::RetryDue { step, op },
         };

@@ -8,8 +8,8 @@ use crate::saga::{Actor, CallId, CallState, Command, Decision, Event, Input, Ref
 impl World {
     /// Asks for something. What is permitted is done, and nothing else.
     pub(super) fn ask(&mut self, what: Ask, pick: usize) {
-        let index = pick % self.definition.steps.len();
-        let step = self.definition.steps[index].id.clone();
+        let Some(index) = pick.checked_rem(self.truth.len()) else { return };
+        let step = self.saga.definition().steps[index].id.clone();
         let command = match what {
             Ask::Pause => Command::Pause,
             Ask::Resume => Command::Resume,
@@ -42,7 +42,11 @@ impl World {
     }
 
     pub(super) fn command(&mut self, command: Command) -> Result<(), Refusal> {
-        let by = Actor { name: "ann".to_owned(), reason: String::new() };
+        self.command_of("ann", command)
+    }
+
+    pub(super) fn command_of(&mut self, name: &str, command: Command) -> Result<(), Refusal> {
+        let by = Actor { name: name.to_owned(), reason: String::new() };
         self.tell(Input::Command { command, by })
     }
 

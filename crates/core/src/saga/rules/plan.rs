@@ -5,7 +5,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::definition::{Definition, Registry, parse};
+use super::moves::Weather;
+use crate::definition::{Definition, LockRelease, OnLost, Registry, parse};
 
 /// What a definition is made from. Wishes that would be faults are not granted.
 #[derive(Clone, Debug)]
@@ -17,6 +18,20 @@ pub(super) struct Plan {
     pub(super) start_later: bool,
     pub(super) deadline: bool,
     pub(super) lock_wait: bool,
+    pub(super) on_lost: OnLost,
+    pub(super) release: LockRelease,
+    pub(super) role: Role,
+}
+
+/// Who decides.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Role {
+    /// Its steps.
+    Alone,
+    /// Its parent, which in the end commits or not.
+    Part { commits: bool },
+    /// Its client, which may be asked back.
+    Interactive { asks_back: bool },
 }
 
 /// One step.
@@ -59,24 +74,56 @@ enum Broken {
     Confirm,
 }
 
-pub(super) fn any_plan() -> impl Strategy<Value = Plan> {
+pub(super) fn any_plan(weather: Weather) -> impl Strategy<Value = Plan> {
     let flags = (
         prop::bool::weighted(0.2),
-        prop::bool::weighted(0.3),
+        prop::bool::weighted(if matches!(weather, Weather::Locks) { 0.95 } else { 0.3 }),
         prop::bool::weighted(0.2),
         prop::bool::weighted(0.4),
         any::<bool>(),
     );
-    (prop::collection::vec(any_step(), 1..=6), flags).prop_map(
-        |(steps, (reversed, locked, start_later, deadline, lock_wait))| Plan {
+    let on_lost =
+        prop_oneof![2 => Just(OnLost::Pause), 1 => Just(OnLost::Fence), 1 => Just(OnLost::Abort)];
+    let release = prop_oneof![Just(LockRelease::End), Just(LockRelease::Pivot)];
+    let more = (on_lost, release, any_role(weather));
+    (prop::collection::vec(any_step(), 1..=6), flags, more).prop_map(
+        |(
             steps,
-            reversed,
-            locked,
-            start_later,
-            deadline,
-            lock_wait,
+            (reversed, locked, start_later, deadline, lock_wait),
+            (on_lost, release, role),
+        )| {
+            let is_interactive = matches!(role, Role::Interactive { .. });
+            Plan {
+                steps: if is_interactive { Vec::new() } else { steps },
+                reversed,
+                locked,
+                start_later: start_later && !is_interactive,
+                deadline: deadline || is_interactive,
+                lock_wait,
+                on_lost,
+                release,
+                role,
+            }
         },
     )
+}
+
+fn any_role(weather: Weather) -> impl Strategy<Value = Role> {
+    let [alone, part, interactive] = match weather {
+        Weather::Client => [0, 0, 1],
+        Weather::Family => [0, 1, 0],
+        Weather::Locks => [2, 1, 2],
+        Weather::Fair
+        | Weather::Rough
+        | Weather::Slow
+        | Weather::Crashes
+        | Weather::Meddling => [1, 0, 0],
+    };
+    prop_oneof![
+        alone => Just(Role::Alone),
+        part => any::<bool>().prop_map(|commits| Role::Part { commits }),
+        interactive => any::<bool>().prop_map(|asks_back| Role::Interactive { asks_back }),
+    ]
 }
 
 fn any_step() -> impl Strategy<Value = StepPlan> {
@@ -141,6 +188,11 @@ impl Plan {
         parsed.definition.unwrap_or_else(|| panic!("{document:#}: {:?}", parsed.faults))
     }
 
+    /// Whether a step that nothing undoes belongs to it: not in what a parent may undo.
+    const fn is_part(&self) -> bool {
+        matches!(self.role, Role::Part { .. })
+    }
+
     /// Whether everything in it can succeed.
     pub(super) fn is_sound(&self) -> bool {
         self.steps.iter().all(|step| step.broken.is_none() && !matches!(step.when, When::Broken))
@@ -158,7 +210,16 @@ impl Plan {
         if self.reversed {
             steps.reverse();
         }
-        json!({ "name": "any", "steps": steps })
+        let mut document = match self.role {
+            Role::Interactive { .. } => json!({ "name": "any", "mode": "interactive" }),
+            Role::Alone | Role::Part { .. } => json!({ "name": "any", "steps": steps }),
+        };
+        if self.locked {
+            let on_lost = serde_json::to_value(self.on_lost).unwrap();
+            let release = serde_json::to_value(self.release).unwrap();
+            document["lock"] = json!({ "keys": ["k"], "on_lost": on_lost, "release": release });
+        }
+        document
     }
 }
 
@@ -198,6 +259,9 @@ impl Shape {
         let is_last = self.pivots.is_empty() && self.ancestors[index].len() + 1 == plan.steps.len();
         let is_pivot = self.pivots.contains(&index);
         match plan.steps[index].undo {
+            Undo::Left if plan.is_part() => Undo::Declined,
+            Undo::Tcc if plan.is_part() && self.is_past_pivot(index) => Undo::Compensation,
+            other if plan.is_part() => other,
             _ if self.is_past_pivot(index) => Undo::Left,
             Undo::Left if !is_last && !is_pivot && !plan.steps[index].optional => Undo::Declined,
             other => other,

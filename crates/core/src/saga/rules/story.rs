@@ -6,8 +6,9 @@ use std::sync::Arc;
 use proptest::test_runner::TestCaseResult;
 
 use super::participant::Truth;
+use super::plan::Plan;
 use crate::StepIndex;
-use crate::definition::Definition;
+use crate::definition::{Branch, Definition, LockRelease, OnLost, Starts};
 use crate::saga::{
     CallId, Decision, Event, Op, OutcomeKind, Record, Request, RequestError, SkipReason, Status,
 };
@@ -59,7 +60,9 @@ pub(super) struct Story {
     pub(super) truth: Vec<Truth>,
     /// Where the world and the machine did not agree.
     pub(super) faults: Vec<String>,
-    pub(super) is_locked: bool,
+    pub(super) plan: Plan,
+    /// In the order in which they were enlisted.
+    pub(super) branches: Vec<Branch>,
 }
 
 /// All that is known just before an entry.
@@ -70,7 +73,7 @@ pub(super) struct Known {
     /// Attempts on their way, and accepted work that is waited for.
     pub(super) open: BTreeSet<CallId>,
     /// Those of them that are accepted work.
-    pending: BTreeSet<CallId>,
+    pub(super) pending: BTreeSet<CallId>,
     /// Calls of which an attempt may have had an effect.
     pub(super) dirty: BTreeSet<CallId>,
     /// Calls that were ever sent, with what was sent first.
@@ -102,7 +105,17 @@ impl Story {
 impl Known {
     fn take(&mut self, entry: &Entry) {
         match entry {
-            Entry::Fact(record) => self.journal.push(record.clone()),
+            Entry::Fact(record) => {
+                if let Event::CallGivenUp { step, op } = &record.event {
+                    let call = CallId { step: *step, op: *op };
+                    // Only of a nested saga is the end not waited for.
+                    if self.pending.remove(&call) {
+                        self.open.remove(&call);
+                        self.dirty.insert(call);
+                    }
+                }
+                self.journal.push(record.clone());
+            }
             Entry::Durable(count) => self.durable = *count,
             Entry::Sent { call, request, .. } => {
                 self.open.insert(*call);
@@ -189,6 +202,19 @@ impl Known {
         matches!(last, Some(Event::Paused { .. }))
     }
 
+    /// Whether the saga may make calls, as far as its lock keys go, by the first `count` facts.
+    pub(super) fn may_use_lock(&self, plan: &Plan, count: usize) -> bool {
+        let facts = &self.journal[..count];
+        let last = facts.iter().rev().find_map(|record| match &record.event {
+            Event::LockGranted { .. } => Some(true),
+            Event::LockReleased { .. } => Some(plan.on_lost == OnLost::Fence),
+            _ => None,
+        });
+        let is_given_back =
+            plan.release == LockRelease::Pivot && decision(facts) == Some(Decision::Commit);
+        !plan.locked || is_given_back || last == Some(true)
+    }
+
     pub(super) fn is_skipped(&self, wanted: StepIndex) -> bool {
         self.has(|event| matches!(event, Event::StepSkipped { step, .. } if *step == wanted))
     }
@@ -205,7 +231,7 @@ impl Known {
     }
 
     /// Whether the journal says that a forward call ended without success.
-    fn has_failed(&self, call: CallId) -> bool {
+    pub(super) fn has_failed(&self, call: CallId) -> bool {
         self.has(|event| match event {
             Event::CallAnswered { step, op, answer, .. } => {
                 is(call, *step, *op) && answer.outcome == OutcomeKind::Refused
@@ -221,6 +247,8 @@ impl Known {
         let own = definition.step(step);
         let forward = CallId { step, op: own.forward_op() };
         self.is_skipped(step)
+            || (matches!(own.starts, Starts::ByClient | Starts::WhenSilent)
+                && self.decision() == Some(Decision::Commit))
             || self.has_succeeded(forward)
             || (own.optional && self.has_failed(forward))
     }

@@ -299,6 +299,7 @@ fn accepted(definition: &crate::definition::Definition) -> Accepted {
         lock_wait_until: None,
         traceparent: None,
         prepared: None,
+        cancelled: None,
         parent: None,
     }
 }

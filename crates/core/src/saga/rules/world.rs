@@ -12,7 +12,7 @@ use super::plan::Plan;
 use super::story::{Entry, Fate, Story};
 use crate::definition::Definition;
 use crate::saga::{
-    Accepted, CallId, CallState, Effect, Handled, Input, Record, Refusal, Saga, Status, Timer,
+    Accepted, CallId, CallState, Effect, Event, Handled, Input, Record, Refusal, Saga, Status, Timer,
     Token,
 };
 use crate::{Json, LockKey, SagaId, Timestamp};
@@ -20,7 +20,8 @@ use crate::{Json, LockKey, SagaId, Timestamp};
 /// One saga and all around it.
 pub(super) struct World {
     pub(super) plan: Plan,
-    pub(super) definition: Arc<Definition>,
+    /// What it was accepted with; branches are added to it.
+    base: Arc<Definition>,
     pub(super) saga: Saga,
     pub(super) now: Timestamp,
     pub(super) records: Vec<Record>,
@@ -39,7 +40,10 @@ pub(super) struct World {
     pub(super) truth: Vec<Truth>,
     pub(super) entries: Vec<Entry>,
     pub(super) faults: Vec<String>,
+    /// Questions that were overtaken by what they ask for.
+    pub(super) dropped: Vec<(CallId, u32)>,
     epoch: u64,
+    last_token: u64,
 }
 
 /// One attempt on its way.
@@ -76,14 +80,15 @@ impl World {
             deadline_at: later(plan.deadline, 12),
             lock_wait_until: later(plan.locked && plan.lock_wait, 7),
             traceparent: None,
-            prepared: None,
-            parent: None,
+            prepared: plan.role.check_back(),
+            cancelled: None,
+            parent: plan.role.parent(),
         };
         let (saga, handled) = Saga::accept(Arc::clone(&definition), accepted, start);
         let mut world = Self {
             plan: plan.clone(),
-            truth: vec![Truth::default(); definition.steps.len()],
-            definition,
+            truth: vec![Truth::default(); saga.steps().len()],
+            base: definition,
             saga,
             now: start,
             records: Vec::new(),
@@ -97,7 +102,9 @@ impl World {
             is_held: false,
             entries: Vec::new(),
             faults: Vec::new(),
+            dropped: Vec::new(),
             epoch: 1,
+            last_token: 0,
         };
         world.absorb(handled);
         world
@@ -105,12 +112,13 @@ impl World {
 
     pub(super) fn into_story(self) -> Story {
         Story {
-            definition: self.definition,
+            definition: Arc::clone(self.saga.definition()),
+            branches: self.saga.branches().to_vec(),
             entries: self.entries,
             status: self.saga.status(),
             truth: self.truth,
             faults: self.faults,
-            is_locked: self.plan.locked,
+            plan: self.plan,
         }
     }
 
@@ -121,6 +129,7 @@ impl World {
     pub(super) fn play(&mut self, one: &Move) {
         match one {
             Move::Late { pick } => self.arrive_late(*pick),
+            Move::Client { wish, pick } => self.wish(*wish, *pick),
             _ if self.has_ended() => {}
             Move::Answer { pick, reply } => {
                 if let Some(call) = nth(self.open.keys(), *pick) {
@@ -146,6 +155,7 @@ impl World {
                 self.entries.push(Entry::Held);
             }
             Move::Ask { what, pick } => self.ask(*what, *pick),
+            Move::TakeLock => self.take_lock(),
             Move::Stray { what, pick } => self.stray(*what, *pick),
         }
     }
@@ -171,11 +181,18 @@ impl World {
 
     fn absorb(&mut self, handled: Handled) {
         let is_awaited = handled.is_awaited();
+        self.check_lock(&handled);
+        let is_told = handled.records.iter().any(|record| {
+            matches!(record.event, Event::Decided { .. } | Event::CommitRequested { .. })
+        });
         for record in handled.records {
             self.entries.push(Entry::Fact(record.clone()));
             self.records.push(record);
         }
         self.boundaries.push(self.records.len());
+        if is_told {
+            self.drop_question();
+        }
         if is_awaited {
             self.flush();
         }
@@ -196,6 +213,7 @@ impl World {
                 let request = self.saga.request(call);
                 let kind = if request.is_ok() { AttemptKind::Call } else { AttemptKind::Unmade };
                 self.entries.push(Entry::Sent { call, attempt, request });
+                self.check_sent(call);
                 self.begin(call, Attempt { number: attempt, kind });
             }
             Effect::Drain { call, attempt } => {
@@ -206,7 +224,8 @@ impl World {
                 self.timers.insert(timer, at);
             }
             Effect::Lock { .. } => self.lock_asked = true,
-            Effect::Poll { .. } | Effect::Unlock { .. } => {}
+            Effect::Unlock { .. } => self.lock_asked = false,
+            Effect::Poll { .. } => {}
             Effect::End { .. } => self.timers.clear(),
         }
     }
@@ -242,7 +261,7 @@ impl World {
                 self.faults.push(fault);
             }
         }
-        let is_quiet = effects.is_empty() && !self.has_ended();
+        let is_quiet = effects.is_empty() && !self.has_ended() && !self.saga.is_prepared();
         if is_quiet
             && !self.saga.is_paused()
             && !self.is_held
@@ -288,7 +307,9 @@ impl World {
     pub(super) fn grant(&mut self) {
         if std::mem::take(&mut self.lock_asked) {
             // The grant stays asked for if the saga has no more use for it.
-            let _ = self.tell(Input::Granted(vec![Token(7), Token(8)]));
+            self.last_token += 2;
+            let tokens = vec![Token(self.last_token - 1), Token(self.last_token)];
+            let _ = self.tell(Input::Granted(tokens));
         }
     }
 
@@ -318,7 +339,7 @@ impl World {
         self.entries.push(Entry::Crashed(kept));
         let text = serde_json::to_string(&self.records).unwrap();
         let read: Vec<Record> = serde_json::from_str(&text).unwrap();
-        let replayed = Saga::replay(Arc::clone(&self.definition), &read).unwrap();
+        let replayed = Saga::replay(Arc::clone(&self.base), &read).unwrap();
         if is_whole && !is_same(&replayed, &self.saga) {
             self.faults
                 .push(format!("replayed as {:?}, was {:?}", replayed.steps, self.saga.steps));
@@ -333,7 +354,7 @@ impl World {
     }
 
     pub(super) fn exists(&self, call: CallId) -> bool {
-        let step = self.definition.steps.get(call.step.get());
+        let step = self.saga.definition().steps.get(call.step.get());
         step.is_some_and(|step| step.operation(call.op).is_some())
     }
 
@@ -361,6 +382,11 @@ fn is_same(one: &Saga, other: &Saga) -> bool {
         && one.decision == other.decision
         && one.reason == other.reason
         && one.cancel == other.cancel
+        && one.branches == other.branches
+        && one.definition.graph == other.definition.graph
+        && one.commit_requested == other.commit_requested
+        && one.lock_taken == other.lock_taken
+        && one.deadline_at == other.deadline_at
         && one.deadline_passed == other.deadline_passed
         && one.lock_wait_passed == other.lock_wait_passed
         && one.paused == other.paused

@@ -16,11 +16,12 @@ use crate::store::{
 
 impl World {
     /// Accepts and answers the tokens, if they were granted at once.
-    async fn enter(&self, saga_id: &str, keys: &[&str]) -> Option<Vec<Token>> {
+    pub(super) async fn enter(&self, saga_id: &str, keys: &[&str]) -> Option<Vec<Token>> {
         tokens(self.accept(queued(saga_id, keys)).await)
     }
 
-    async fn ask(&self, saga_id: &str) -> Option<Vec<Token>> {
+    /// Asks for the keys of a saga that has tickets.
+    pub(super) async fn ask(&self, saga_id: &str) -> Option<Vec<Token>> {
         let saga_id = id(saga_id);
         let (partition, _) = self.store.summary(&saga_id).await.unwrap().unwrap();
         let grants = vec![Grant { saga_id, partition }];
@@ -29,14 +30,14 @@ impl World {
     }
 }
 
-fn tokens(outcome: AcceptOutcome) -> Option<Vec<Token>> {
+pub(super) fn tokens(outcome: AcceptOutcome) -> Option<Vec<Token>> {
     match outcome {
         AcceptOutcome::Created { tokens } => tokens,
         AcceptOutcome::Exists { .. } => None,
     }
 }
 
-fn woken(written: &Written) -> Vec<&str> {
+pub(super) fn woken(written: &Written) -> Vec<&str> {
     let mut ids: Vec<&str> = written.woken.iter().map(|(_, own)| own.as_str()).collect();
     ids.sort_unstable();
     ids
@@ -92,6 +93,18 @@ pub async fn a_saga_that_may_not_start_holds_its_place(store: Arc<dyn Store>) {
     let again = world.ask("later").await.unwrap();
     assert!(again >= granted, "a holder that asks again, after a lost answer, still holds");
     assert_eq!(world.ask("next").await, None);
+}
+
+/// Its first grant may never have been heard of: what was made under its tokens is too old.
+pub async fn a_repeated_grant_raises_the_tokens(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let first = world.enter("s", &["a", "b"]).await.unwrap();
+    let second = world.ask("s").await.unwrap();
+    assert_eq!((first.len(), second.len()), (2, 2));
+    assert!(first.iter().zip(&second).all(|(old, new)| new > old), "{first:?} {second:?}");
+    let places = world.store.lock_places(&id("s")).await.unwrap();
+    let noted: Vec<Token> = places.iter().filter_map(|place| place.token).collect();
+    assert_eq!(noted, second, "a new owner finds the newest");
 }
 
 /// First come, first served.

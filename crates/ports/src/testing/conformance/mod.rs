@@ -26,7 +26,9 @@ pub mod lease;
 pub mod list;
 pub mod lock;
 pub mod locks;
+pub mod queue;
 pub mod registry;
+pub mod requeue;
 pub mod submission;
 pub mod wake;
 
@@ -91,6 +93,7 @@ macro_rules! store_conformance {
                 free_keys_are_granted_at_once
                 a_grant_takes_the_saga_into_memory
                 a_saga_that_may_not_start_holds_its_place
+                a_repeated_grant_raises_the_tokens
                 a_release_wakes_exactly_the_next
                 a_saga_of_several_keys_waits_for_all_of_them
                 a_waiter_that_leaves_wakes_nobody_who_was_first_before
@@ -101,6 +104,29 @@ macro_rules! store_conformance {
                 a_woken_saga_is_due_even_if_it_was_in_memory
                 tokens_grow_with_every_grant
                 crossing_keys_never_deadlock
+            }
+            requeue {
+                a_requeued_holder_comes_last_and_the_next_is_woken
+                a_requeued_saga_that_is_alone_is_woken_itself
+                a_grant_in_the_same_batch_comes_after_the_requeue
+                a_new_saga_of_the_same_batch_comes_after_the_requeued
+                several_keys_are_requeued_together
+                several_requeued_sagas_keep_their_order
+                a_requeued_waiter_leaves_the_holder_alone
+                a_release_and_a_requeue_in_one_batch_wake_who_is_left
+                a_saga_without_tickets_stays_without
+                requeues_at_once_never_deadlock
+            }
+            queue {
+                keys_in_use_are_listed_in_order
+                a_key_tells_its_holder_and_its_queue
+                between_two_holders_a_key_has_none
+                a_saga_sees_where_it_stands
+                a_partition_tells_who_holds_keys
+                only_a_newest_lease_sees_holders
+                tokens_grow_past_forgetting
+                keys_in_use_are_never_forgotten
+                forgetting_goes_on_beside_grants
             }
             inbox {
                 items_wait_for_the_owner_in_order

@@ -183,6 +183,9 @@ pub async fn any_text_survives(store: Arc<dyn Store>) {
         deadline_at: None,
         lock_wait_until: None,
         traceparent: None,
+        prepared: None,
+        cancelled: None,
+        parent: None,
     }));
     let new = NewSaga {
         labels: BTreeMap::from([(wild.to_owned(), wild.to_owned())]),
