@@ -49,13 +49,10 @@ async fn two_urls_that_reach_one_master_have_one_vote() {
     let mut urls = urls(&masters);
     urls.push(format!("redis://localhost:{}", masters[0].port()));
     let locks = Redlock::new(&config(urls)).unwrap();
-    match locks.contact().await.unwrap_err() {
-        Error::SameMaster { first, second } => {
-            assert!(first.ends_with(&masters[0].port().to_string()), "{first}");
-            assert!(second.ends_with(&masters[0].port().to_string()), "{second}");
-        }
-        other => panic!("{other}"),
-    }
+    let same = locks.contact().await.unwrap_err();
+    let Error::SameMaster { first, second } = same else { panic!("{same}") };
+    let port = masters[0].port().to_string();
+    assert!(first.ends_with(&port) && second.ends_with(&port), "{first} {second}");
     until_trusted(&locks, 2).await;
     let health = locks.health().await;
     let words = health.masters.iter().find_map(|master| master.detail.clone()).unwrap();

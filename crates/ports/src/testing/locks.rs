@@ -106,7 +106,7 @@ impl MemoryLocks {
                 return Err(Refusal::Nobody(no_quorum(total, votes.len())));
             }
         }
-        Ok(self.ttl - self.ttl / 100 - Duration::from_millis(2))
+        Ok(self.ttl.saturating_sub(self.ttl / 100 + Duration::from_millis(2)))
     }
 
     fn remove(&self, guard: &Guard) {
@@ -187,7 +187,9 @@ impl Locks for MemoryLocks {
     }
 
     async fn release(&self, guards: &[Guard]) {
-        guards.iter().for_each(|guard| self.remove(guard));
+        for guard in guards {
+            self.remove(guard);
+        }
     }
 
     fn ttl(&self) -> Duration {
@@ -215,6 +217,7 @@ mod tests {
 
     const TTL: Duration = Duration::from_secs(10);
 
+    #[expect(clippy::unused_async, reason = "the suite takes an async function")]
     async fn fresh() -> (Arc<dyn Locks>, ()) {
         (Arc::new(MemoryLocks::new(3, Duration::from_secs(1))), ())
     }
@@ -267,7 +270,7 @@ mod tests {
         let holds_for = locks.acquire(&guard("a", 1)).await.unwrap();
         tokio::time::advance(holds_for).await;
         assert!(locks.acquire(&guard("b", 1)).await.is_err());
-        tokio::time::advance(TTL - holds_for).await;
+        tokio::time::advance(TTL.saturating_sub(holds_for)).await;
         locks.acquire(&guard("b", 1)).await.unwrap();
         assert!(locks.extend(&[guard("a", 1)]).await[0].is_err());
     }
