@@ -59,6 +59,9 @@ pub(crate) enum Failure {
     /// A saga that was waited for stands or ended otherwise than completed.
     #[error("{0}")]
     NotCompleted(String),
+    /// A participant does not keep the contract, or that could not be judged.
+    #[error("{0}")]
+    NotConforming(String),
     /// The server cannot start or run.
     #[error("{0}")]
     Server(String),
@@ -96,6 +99,7 @@ impl Failure {
             | Self::Strange { .. }
             | Self::File { .. }
             | Self::NotCompleted(_)
+            | Self::NotConforming(_)
             | Self::Server(_)
             | Self::Demo(_)
             | Self::Output(_)

@@ -4,6 +4,7 @@ use amends_demo::{BenchOptions, BenchParticipantOptions, LoadOptions, Participan
 use clap::{Parser, Subcommand};
 
 use super::configuration::{ConfigArguments, ConfigCommand};
+use super::conform::ConformArguments;
 use super::definition::DefinitionCommand;
 use super::demo::DemoArguments;
 use super::explore::ExploreArguments;
@@ -11,7 +12,8 @@ use super::participant::ParticipantCommand;
 use super::saga::SagaCommand;
 use super::screen::Screen;
 use super::{
-    completions, configuration, definition, demo, explore, participant, processes, saga, serve,
+    completions, configuration, conform, definition, demo, explore, participant, processes, saga,
+    serve,
 };
 use crate::client::Client;
 use crate::failure::Failure;
@@ -64,6 +66,8 @@ pub(crate) enum Command {
     Definition(DefinitionCommand),
     /// Show what would happen at every failure point of a definition, without a call made
     Explore(ExploreArguments),
+    /// Probe whether a participant keeps the contract: repeated, reversed, lost and stale calls
+    Conform(Box<ConformArguments>),
     /// Register and look at participants
     #[command(subcommand, alias = "participants")]
     Participant(ParticipantCommand),
@@ -98,6 +102,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Serve(arguments) => serve::run(&arguments, &mut screen).await,
         Command::Definition(command) => definition::run(command, client, &mut screen).await,
         Command::Explore(arguments) => explore::run(&arguments, client, &mut screen).await,
+        Command::Conform(arguments) => conform::run(*arguments, &mut screen).await,
         Command::Participant(command) => participant::run(command, &client()?, &mut screen).await,
         Command::Saga(command) => saga::run(command, &client()?, &mut screen).await,
         Command::Config(command) => configuration::run(command, &mut screen),

@@ -5,6 +5,8 @@ mod answer;
 mod arguments;
 mod completions;
 mod configuration;
+mod conform;
+mod conform_report;
 mod definition;
 mod demo;
 mod document;
