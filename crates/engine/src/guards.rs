@@ -241,8 +241,8 @@ impl Inner {
             self.guards.forget_foreign(|partition| self.ownership.has(partition));
             if now >= extend_at {
                 self.extend_guards(&*service, now).await;
-                // Up to a fifth earlier, so that coordinators do not all come at once.
-                extend_at = now + every - self.spread(every / 5);
+                // Up to a tenth earlier, so that coordinators do not all come at once.
+                extend_at = now + every * 4 / 5 + self.spread(every / 5);
             }
             let all_hold = self.set_guards(&*service).await;
             pause = if all_hold { PAUSE } else { (pause * 2).min(PAUSE_MAX) };

@@ -149,7 +149,7 @@ async fn pause_holds_what_is_next_and_resume_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancel_before_the_decision_undoes_and_after_the_end_is_refused() {
+async fn cancel_before_the_decision_undoes_and_can_be_repeated() {
     let participants = ScriptedParticipants::new();
     let slow = ScriptedAnswer::after(Duration::from_millis(500), Answer::succeeded(None));
     participants.script(&name("payment"), "charge", Op::Try, [slow]);
@@ -166,7 +166,11 @@ async fn cancel_before_the_decision_undoes_and_after_the_end_is_refused() {
         world.participants.call_log()[2..],
         ["s1/charge/cancel#1", "s1/reserve/compensation#1"]
     );
-    let error = engine.command(&id, Command::Cancel, operator()).await.unwrap_err();
+    let again = engine.command(&id, Command::Cancel, operator()).await.unwrap();
+    assert_eq!(again.saga.status(), Status::Compensated);
+    let done = start_saga(&engine, &order, "s2").await;
+    assert_ends(&engine, &done, Status::Completed).await;
+    let error = engine.command(&done, Command::Cancel, operator()).await.unwrap_err();
     assert!(matches!(error, CommandError::Refused { .. }), "{error}");
     let nobody = SagaId::new("nobody").unwrap();
     let error = engine.command(&nobody, Command::Cancel, operator()).await.unwrap_err();

@@ -30,6 +30,7 @@ impl Saga {
             && self.end.is_none()
             && self.decision.is_none()
             && !self.commit_requested
+            && !self.deadline_passed
             && !self.waits_for_lock()
     }
 
@@ -43,30 +44,31 @@ impl Saga {
             && self.definition.indices().all(|step| self.is_done(step))
     }
 
+    /// Whether somebody outside said that it commits, by a request or when asked: nobody can take
+    /// that back.
+    pub(super) fn is_commit_promised(&self) -> bool {
+        let said_yes = |step| self.step(step).forward.state == CallState::Succeeded;
+        self.commit_requested || self.check_back().is_some_and(said_yes)
+    }
+
     /// Whether commit can be decided where somebody outside decides: they said so, and everything
     /// that the engine does before the decision is done.
     pub(super) fn is_commit_wanted(&self) -> bool {
-        let is_check_back = |index: StepIndex| {
-            self.definition.step(index).starts == Starts::WhenSilent
-                && self.step(index).forward.state == CallState::Succeeded
-        };
-        (self.commit_requested || self.definition.indices().any(is_check_back))
+        self.is_commit_promised()
             && self.definition.indices().all(|index| match self.definition.step(index).starts {
                 Starts::InOrder => self.is_done(index),
                 Starts::ByClient | Starts::AfterCommit | Starts::WhenSilent => true,
             })
     }
 
-    /// Whether the client's own transaction is to be asked after, or is being asked after: then
-    /// the deadline does not abort.
-    pub(super) fn is_asking_back(&self) -> bool {
-        self.check_back().is_some_and(|step| {
-            self.step(step).skipped.is_none()
-                && !matches!(self.step(step).forward.state, CallState::Refused)
-        })
+    /// Whether the client's own transaction counts, and not its silence: the deadline does not
+    /// abort what may be committed there, unless the client said that it is not.
+    pub(super) fn hangs_on_client(&self) -> bool {
+        let said_no = |step| self.step(step).forward.state == CallState::Refused;
+        self.started && self.check_back().is_some_and(|step| !said_no(step))
     }
 
-    fn check_back(&self) -> Option<StepIndex> {
+    pub(super) fn check_back(&self) -> Option<StepIndex> {
         self.definition
             .indices()
             .find(|index| self.definition.step(*index).starts == Starts::WhenSilent)
@@ -101,16 +103,19 @@ impl Saga {
                     state.forward.state = CallState::GivenUp;
                     state.forward.maybe_effect = true;
                 }
-                (Starts::WhenSilent, _) => {
-                    let is_answered =
-                        matches!(state.forward.state, CallState::Succeeded | CallState::Refused);
-                    if !is_answered {
-                        state.forward.state = CallState::Idle;
-                        state.skipped = Some(SkipReason::Decided);
-                    }
-                }
-                (Starts::InOrder | Starts::AfterCommit, _) => {}
+                (Starts::InOrder | Starts::AfterCommit | Starts::WhenSilent, _) => {}
             }
+        }
+        self.drop_question();
+    }
+
+    /// What a silent client is asked is known, so nobody waits for the answer any more.
+    pub(super) fn drop_question(&mut self) {
+        let Some(step) = self.check_back() else { return };
+        let state = &mut self.steps[step.get()];
+        if !matches!(state.forward.state, CallState::Succeeded | CallState::Refused) {
+            state.forward.state = CallState::Idle;
+            state.skipped = Some(SkipReason::Decided);
         }
     }
 
@@ -125,7 +130,7 @@ impl Saga {
         if self.definition.index_of(branch.id.as_str()).is_some() {
             return Err(Refusal::BranchMismatch(branch.id.clone()));
         }
-        if self.steps.len() >= Branch::COUNT_MAX {
+        if self.branches.len() >= Branch::COUNT_MAX {
             return Err(Refusal::TooManyBranches(Branch::COUNT_MAX));
         }
         let after = branch.after.iter().flatten();
@@ -141,6 +146,7 @@ impl Saga {
         match self.decision {
             Some(Decision::Commit) => Ok(()),
             Some(Decision::Abort) => Err(self.aborted()),
+            None if self.commit_requested => Ok(()),
             None if self.started && !self.waits_for_lock() => Ok(()),
             None => Err(self.wrong_status("commit", "has its lock keys and runs")),
         }

@@ -2,7 +2,6 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, missing_docs, reason = "test code")]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +9,13 @@ use amends_core::definition::{Registry, parse};
 use amends_core::saga::{Actor, Answer, AttemptFailure, OutcomeKind, Problem, Status};
 use amends_core::{DefinitionName, Json, SagaId};
 use amends_engine::{Chosen, Engine, EngineConfig, NoTracing, Ports, SagaDetail, Submission};
-use amends_ports::testing::{MemoryStore, ScriptedParticipants, TestClock, TestIds};
+use amends_ports::Locks;
+use amends_ports::testing::{MemoryLocks, MemoryStore, ScriptedParticipants, TestClock, TestIds};
 use serde_json::{Value, json};
 
 pub(crate) struct World {
     pub(crate) store: Arc<MemoryStore>,
+    pub(crate) locks: Option<Arc<MemoryLocks>>,
     pub(crate) participants: Arc<ScriptedParticipants>,
     pub(crate) clock: Arc<TestClock>,
     pub(crate) ids: Arc<TestIds>,
@@ -26,6 +27,7 @@ impl World {
         let clock = Arc::new(TestClock::new());
         Self {
             store: Arc::new(MemoryStore::new(8, clock.clone())),
+            locks: None,
             participants: Arc::new(participants),
             clock,
             ids: Arc::new(TestIds::default()),
@@ -42,7 +44,7 @@ impl World {
     pub(crate) async fn start_unready(&self) -> Engine {
         let ports = Ports {
             store: self.store.clone(),
-            locks: None,
+            locks: self.locks.clone().map(|locks| locks as Arc<dyn Locks>),
             participants: self.participants.clone(),
             clock: self.clock.clone(),
             ids: self.ids.clone(),
@@ -97,7 +99,14 @@ pub(crate) async fn start_saga(engine: &Engine, name: &DefinitionName, id: &str)
 
 /// Waits (in test time, at most an hour) until the saga is terminal or suspended.
 pub(crate) async fn ended(engine: &Engine, id: &SagaId) -> SagaDetail {
-    engine.wait(id, Duration::from_hours(1)).await.unwrap().unwrap()
+    for _ in 0..3_600 {
+        let detail = engine.wait(id, Duration::from_hours(1)).await.unwrap().unwrap();
+        if !detail.saga.waits_for_client() {
+            return detail;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    panic!("the client of {id} never came back");
 }
 
 pub(crate) async fn assert_ends(engine: &Engine, id: &SagaId, status: Status) -> SagaDetail {
