@@ -109,6 +109,10 @@ error_codes! {
         "There is no such callback",
         "The URL is not one that was handed out as `Saga-Callback-Url`.",
         "Call the URL of the header unchanged. Its token belongs to one call of one saga.";
+    LockNotFound => "lock-not-found", NOT_FOUND, false,
+        "Nobody holds this lock key or waits for it",
+        "No saga has a ticket for the key: it is free, or no saga ever named it.",
+        "Check the key with `GET /v1/locks?prefix=…`; in a path it must be percent-encoded.";
     MethodNotAllowed => "method-not-allowed", METHOD_NOT_ALLOWED, false,
         "The route does not take this method",
         "The path exists, but not with this method.",
@@ -133,6 +137,26 @@ error_codes! {
         "The saga can only go forward",
         "Commit is decided: the pivot has succeeded or every step is done, so that the saga can not be cancelled, nor a step of it be given up.",
         "Let it complete; take its effect back with another saga if need be.";
+    AbortDecided => "abort-decided", CONFLICT, false,
+        "The saga can only go back",
+        "Abort is decided: its client or an operator cancelled it, its deadline passed, or a part of it failed. What may have happened is undone, or is undone already; a commit comes too late, and nothing can be added.",
+        "Take it as rolled back. Begin a new transaction if its effect is still wanted.";
+    NotInteractive => "not-interactive", CONFLICT, false,
+        "The saga is not an interactive transaction",
+        "Branches, commit and extend are for sagas that were begun with `mode: interactive`; what this one does, and when it commits, its definition says.",
+        "Begin one with `POST /v1/sagas` and `\"mode\": \"interactive\"`.";
+    NotRunning => "not-running", CONFLICT, true,
+        "The transaction does not run",
+        "It still waits for its lock keys, is paused, or has passed its deadline and its client is being asked after; `detail` says which. Nothing was changed.",
+        "Wait until it runs: begin it with `Prefer: wait=N`, or look at `lock` of the saga. A transaction past its deadline takes nothing more.";
+    ParentDecides => "parent-decides", CONFLICT, false,
+        "Another saga decides",
+        "The saga is a branch of another one and has done its part; whether it stays, that one decides.",
+        "Cancel the other one: `parent` of the saga names it.";
+    LockNotHeld => "lock-not-held", CONFLICT, true,
+        "Nobody holds the lock key just now",
+        "There is nothing to take away: sagas wait for the key, and the first one is about to get it.",
+        "Look at the key again; ask again if it is held by the wrong saga then.";
     PivotUndecided => "pivot-undecided", CONFLICT, true,
         "The pivot's outcome is not known yet",
         "The pivot may have happened. Until its outcome is known the saga can go neither way.",
@@ -199,8 +223,20 @@ error_codes! {
         "Correct the input.";
     LockKeyInvalid => "lock-key-invalid", UNPROCESSABLE_ENTITY, false,
         "A lock key cannot be made from the input",
-        "An expression under `lock.keys` of the definition failed on this input, or gave no text of 1 to 256 bytes. No saga was started.",
+        "An expression under `lock.keys` of the definition failed on this input, or gave no text of 1 to 256 bytes without control characters. No saga was started.",
         "Correct the input or the expression; an `input_schema` catches such inputs earlier.";
+    BranchInvalid => "branch-invalid", UNPROCESSABLE_ENTITY, false,
+        "The branch or check-back has faults",
+        "The branch was not added (or the transaction not begun, if its `prepared` has them). `faults` lists everything that is wrong: no way to undo or confirm it, an unknown participant or definition, a nested definition that cannot be undone, a field that is not known.",
+        "Mend the faults and send it again under the same id.";
+    BranchMismatch => "branch-mismatch", UNPROCESSABLE_ENTITY, false,
+        "The branch's id is taken by another one",
+        "The transaction has a branch with this id and other content; that one stands.",
+        "Repeat a request unchanged, or give a new branch a new id.";
+    TooManyBranches => "too-many-branches", UNPROCESSABLE_ENTITY, false,
+        "The transaction has as many branches as it can have",
+        "The number of branches of one transaction is bounded; `detail` names the bound.",
+        "Split the work into several transactions, or nest sagas of several steps.";
     IdempotencyMismatch => "idempotency-mismatch", UNPROCESSABLE_ENTITY, false,
         "The key or id was used for another request",
         "A saga with this `Idempotency-Key` or id was made by a request with other content. Nothing was started.",
@@ -258,7 +294,13 @@ mod tests {
     fn what_the_server_is_to_blame_for_may_be_retried_unless_it_is_a_bug() {
         for code in ErrorCode::ALL {
             let is_ours = code.status().is_server_error() && *code != ErrorCode::Internal;
-            let may_pass = [ErrorCode::BodyTimeout, ErrorCode::PivotUndecided].contains(code);
+            let may_pass = [
+                ErrorCode::BodyTimeout,
+                ErrorCode::PivotUndecided,
+                ErrorCode::NotRunning,
+                ErrorCode::LockNotHeld,
+            ]
+            .contains(code);
             assert_eq!(code.is_retryable(), is_ours || may_pass, "{}", code.as_str());
         }
     }

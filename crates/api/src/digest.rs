@@ -38,6 +38,11 @@ impl Asked<'_> {
                 put(definition.digest.0.as_bytes());
                 put(b"");
             }
+            Chosen::Known { definition, version } => {
+                put(b"known");
+                put(definition.digest.0.as_bytes());
+                put(&version.unwrap_or(0).to_be_bytes());
+            }
         }
         put(self.saga_id.map_or("", SagaId::as_str).as_bytes());
         put(self.input.as_bytes());

@@ -48,7 +48,8 @@ async fn show_journal(
     let limit = parameters.number("limit", 1, RECORDS_MAX.into())?;
     let limit = limit.and_then(|limit| u16::try_from(limit).ok()).unwrap_or(RECORDS);
     parameters.finish()?;
-    let detail = find(&state, &id).await?;
     let page = state.engine.records(&id, from, limit).await?.ok_or_else(|| not_found(&id))?;
+    // After the records: their branches are in it then.
+    let detail = find(&state, &id).await?;
     Ok(Json(JournalView::new(page, detail.saga.definition())))
 }

@@ -1,8 +1,11 @@
 //! What the engine's refusals and failures are on the wire. Exhaustive: a new variant there does
 //! not compile until it has a code here.
 
+use amends_core::definition;
 use amends_core::saga::Refusal;
-use amends_engine::{CommandError, CompleteError, RegistryError, SubmitError};
+use amends_engine::{
+    CommandError, CompleteError, EnlistError, RegistryError, ReleaseError, SubmitError,
+};
 use amends_ports::store;
 
 use crate::wire::Fault;
@@ -56,7 +59,7 @@ impl From<CommandError> for Problem {
     }
 }
 
-const fn code_of(refusal: &Refusal) -> ErrorCode {
+fn code_of(refusal: &Refusal) -> ErrorCode {
     match refusal {
         Refusal::Ended(_) => ErrorCode::SagaEnded,
         Refusal::Committed => ErrorCode::CommitDecided,
@@ -64,7 +67,62 @@ const fn code_of(refusal: &Refusal) -> ErrorCode {
         Refusal::UnknownStep(_) => ErrorCode::StepNotFound,
         Refusal::WrongStepState { .. } | Refusal::Stale => ErrorCode::WrongStepState,
         Refusal::NothingToRetry => ErrorCode::NothingToRetry,
+        Refusal::WrongStatus { command, .. } if is_by_client(command) => ErrorCode::NotRunning,
         Refusal::WrongStatus { .. } => ErrorCode::WrongStatus,
+        Refusal::Aborted(_) => ErrorCode::AbortDecided,
+        Refusal::NotInteractive => ErrorCode::NotInteractive,
+        Refusal::BranchMismatch(_) => ErrorCode::BranchMismatch,
+        Refusal::TooManyBranches(_) => ErrorCode::TooManyBranches,
+        Refusal::Nested(_) => ErrorCode::ParentDecides,
+        Refusal::NoLock => ErrorCode::LockNotHeld,
+    }
+}
+
+/// Whether a command is the client's of an interactive transaction, which must run for it.
+fn is_by_client(command: &str) -> bool {
+    ["enlist", "commit", "extend"].contains(&command)
+}
+
+/// The problem of a branch or check-back with faults, their places below `prefix`.
+pub(crate) fn invalid_branch(faults: &[definition::Fault], prefix: &str) -> Problem {
+    let first = faults.first().map(|fault| fault.detail.as_str()).unwrap_or_default();
+    let what = if prefix.is_empty() { "the branch" } else { "the check-back" };
+    let detail = format!("{what} has {} error(s); the first: {first}", faults.len());
+    let faults = faults
+        .iter()
+        .map(Fault::from)
+        .map(|fault| Fault { pointer: format!("{prefix}{}", fault.pointer), ..fault });
+    Problem::new(ErrorCode::BranchInvalid, detail).listing(faults.collect())
+}
+
+impl From<EnlistError> for Problem {
+    fn from(error: EnlistError) -> Self {
+        match error {
+            EnlistError::Faults(faults) => invalid_branch(&faults, ""),
+            // The only steps that an enlistment names are those of `after`.
+            EnlistError::Command(CommandError::Refused {
+                refusal: Refusal::UnknownStep(id),
+                ..
+            }) => {
+                let detail = format!("there is no branch {id} yet; enlist it first");
+                let code = definition::FaultCode::UnknownStep;
+                invalid_branch(&[definition::Fault::new("/after", code, detail)], "")
+            }
+            EnlistError::Command(error) => error.into(),
+            EnlistError::Unavailable(error) => error.into(),
+        }
+    }
+}
+
+impl From<ReleaseError> for Problem {
+    fn from(error: ReleaseError) -> Self {
+        let detail = error.to_string();
+        match error {
+            ReleaseError::UnknownLock(_) => Self::new(ErrorCode::LockNotFound, detail),
+            ReleaseError::NotHeld(_) => Self::new(ErrorCode::LockNotHeld, detail),
+            ReleaseError::Command(error) => error.into(),
+            ReleaseError::Unavailable(error) => error.into(),
+        }
     }
 }
 

@@ -141,15 +141,14 @@ async fn read(state: &AppState, text: &str, asked: &StartHeaders) -> Result<Subm
     .digest();
     let own = state.config.tracing.traceparent(&Span::current());
     Ok(Submission {
-        definition,
         saga_id: body.id,
         idempotency_key: asked.idempotency_key.clone(),
-        request_digest,
         input: body.input,
         labels,
         start_at: body.start_at,
         deadline: body.deadline,
         traceparent: own.or_else(|| asked.traceparent.clone()),
+        ..Submission::new(definition, request_digest)
     })
 }
 

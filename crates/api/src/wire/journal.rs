@@ -7,7 +7,7 @@ use amends_ports::store::JournalPage;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Attempt, DecisionWord, OpWord, OutcomeWord, StatusWord, Time};
+use super::{Attempt, BranchView, DecisionWord, OpWord, OutcomeWord, StatusWord, Time};
 
 /// A part of a journal.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -103,6 +103,9 @@ pub struct JournalRecord {
     /// The partition's new epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch: Option<u64>,
+    /// What the branch that was enlisted is made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub branch: Option<BranchView>,
     /// How it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<StatusWord>,
@@ -110,7 +113,10 @@ pub struct JournalRecord {
 
 impl JournalRecord {
     fn new(seq: u64, record: Record, definition: &Definition) -> Self {
-        let name = |step: StepIndex| definition.step(step).id.as_str().to_owned();
+        let name = |step: StepIndex| match definition.steps.get(step.get()) {
+            Some(step) => step.id.as_str().to_owned(),
+            None => format!("step {}", step.0),
+        };
         let about = |event: &'static str, step: StepIndex, op: Op| Self {
             event,
             step: Some(name(step)),
@@ -131,6 +137,7 @@ impl JournalRecord {
                 reason: Some(match reason {
                     SkipReason::Condition => "its condition does not hold".to_owned(),
                     SkipReason::Operator => "an operator skipped it".to_owned(),
+                    SkipReason::Decided => "the decision made it needless".to_owned(),
                 }),
                 ..plain("step_skipped")
             },
@@ -158,6 +165,16 @@ impl JournalRecord {
             Event::Decided { decision, reason } => {
                 Self { decision: Some(decision.into()), reason, ..plain("decided") }
             }
+            Event::BranchEnlisted { branch } => Self {
+                step: Some(branch.id.as_str().to_owned()),
+                branch: Some(BranchView::from(*branch)),
+                ..plain("branch_enlisted")
+            },
+            Event::CommitRequested { by } => asked("commit_requested", by),
+            Event::DeadlineExtended { until, by } => {
+                Self { until: Some(Time(until)), ..asked("deadline_extended", by) }
+            }
+            Event::LockReleased { by } => asked("lock_released", by),
             Event::DeadlinePassed => plain("deadline_passed"),
             Event::LockWaitPassed => plain("lock_wait_passed"),
             Event::CancelRequested { by } => asked("cancel_requested", by),

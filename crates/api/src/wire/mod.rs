@@ -1,6 +1,7 @@
 //! What goes over the wire: types of the API's own, filled from the core's by exhaustive matches,
 //! so that a renamed state there cannot change the API unseen.
 
+mod branch;
 mod call;
 mod definition;
 mod exploration;
@@ -15,6 +16,7 @@ mod step;
 mod summary;
 mod time;
 
+pub use branch::{BranchView, BranchWord};
 pub use call::{Attempt, CallView, CallWord, ForwardWord, OpWord, OutcomeWord};
 pub use definition::{
     DefinitionList, DefinitionRow, DefinitionStored, DefinitionView, ValidationView,
