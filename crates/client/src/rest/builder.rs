@@ -18,6 +18,7 @@ const ACTOR_BYTES_MAX: usize = 128;
 
 /// A client in the making. Made by [`Client::builder`].
 #[derive(Clone)]
+#[must_use = "nothing is made before `build`"]
 pub struct Builder {
     bases: Vec<String>,
     token: Option<String>,

@@ -137,7 +137,7 @@ impl Definitions {
     pub async fn explore(&self, name: &str, version: Option<u32>) -> Result<Exploration> {
         let mut request = Outgoing::post(&["definitions", name, "explore"]);
         if let Some(version) = version {
-            request = request.query("version", version);
+            request = request.query("version", &version);
         }
         self.client.send(request).await?.read()
     }

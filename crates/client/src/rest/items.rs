@@ -31,15 +31,19 @@ impl<T: Send + 'static> Items<T> {
         C: Send + 'static,
         F: Future<Output = Result<Page<T, C>>> + Send + 'static,
     {
-        let start = Paging { fetched: VecDeque::new(), next: Some(None) };
+        let start = Paging { fetched: VecDeque::new(), cursor: None, has_more: true };
         Self::new(unfold((start, fetch), |(mut paging, fetch)| async move {
             loop {
                 if let Some(item) = paging.fetched.pop_front() {
                     return Some((Ok(item), (paging, fetch)));
                 }
-                match fetch(paging.next.take()?).await {
-                    Ok((items, next)) => {
-                        paging = Paging { fetched: items.into(), next: next.map(Some) };
+                if !std::mem::take(&mut paging.has_more) {
+                    return None;
+                }
+                match fetch(paging.cursor.take()).await {
+                    Ok((items, cursor)) => {
+                        let has_more = cursor.is_some();
+                        paging = Paging { fetched: items.into(), cursor, has_more };
                     }
                     Err(error) => return Some((Err(error), (paging, fetch))),
                 }
@@ -70,8 +74,9 @@ impl<T: Send + 'static> Items<T> {
 /// Where a paged stream is.
 struct Paging<T, C> {
     fetched: VecDeque<T>,
-    /// The cursor of the next page, `Some(None)` for the first; none after the last.
-    next: Option<Option<C>>,
+    /// The cursor of the next page; none for the first.
+    cursor: Option<C>,
+    has_more: bool,
 }
 
 impl<T> Stream for Items<T> {

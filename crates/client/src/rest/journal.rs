@@ -74,7 +74,7 @@ pub struct Actor {
 
 pub(crate) async fn page(client: &Client, id: &str, from: u64, limit: u32) -> Result<JournalPage> {
     let request = Outgoing::get(&["sagas", id, "journal"]);
-    client.send(request.query("from", from).query("limit", limit)).await?.read()
+    client.send(request.query("from", &from).query("limit", &limit)).await?.read()
 }
 
 pub(crate) fn records(client: Client, id: String) -> Items<JournalRecord> {

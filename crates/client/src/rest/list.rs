@@ -94,7 +94,7 @@ impl SagaQuery {
         let mut request = Outgoing::get(&["sagas"]);
         request.query.clone_from(&self.query);
         if let Some(limit) = self.limit {
-            request = request.query("limit", limit);
+            request = request.query("limit", &limit);
         }
         if let Some(cursor) = cursor {
             request = request.query("cursor", cursor);

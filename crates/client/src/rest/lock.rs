@@ -29,10 +29,10 @@ impl Locks {
             async move {
                 let mut request = Outgoing::get(&["locks"]);
                 if !prefix.is_empty() {
-                    request = request.query("prefix", prefix);
+                    request = request.query("prefix", &prefix);
                 }
                 if let Some(cursor) = cursor {
-                    request = request.query("cursor", cursor);
+                    request = request.query("cursor", &cursor);
                 }
                 let page: Page = client.send(request).await?.read()?;
                 Ok((page.locks, page.next))

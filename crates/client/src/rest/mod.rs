@@ -74,3 +74,8 @@ pub use retry::RetryPolicy;
 pub use saga::{AttemptProblem, LockKey, LockStanding, Parent, Saga, SagaCall, Step};
 pub use start::Start;
 pub use words::{CallState, Decision, Mode, Op, Outcome, Severity, Status, StepKind, StepStatus};
+
+/// The guide's examples, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/client.md")]
+struct Guide;

@@ -73,7 +73,7 @@ impl Outgoing {
         Self::new(Method::PUT, segments)
     }
 
-    pub(crate) fn query(mut self, name: &str, value: impl ToString) -> Self {
+    pub(crate) fn query(mut self, name: &str, value: &(impl ToString + ?Sized)) -> Self {
         self.query.push((name.to_owned(), value.to_string()));
         self
     }

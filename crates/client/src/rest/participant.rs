@@ -24,6 +24,7 @@ use super::outgoing::{Outgoing, duration_text, to_value};
 /// # drop(inventory);
 /// ```
 #[derive(Clone, PartialEq)]
+#[must_use = "it only describes; hand it over"]
 pub struct ParticipantSpec {
     name: String,
     fields: Map<String, Value>,
@@ -158,7 +159,7 @@ impl Participants {
     /// `participant-not-found`.
     pub async fn delete_though_in_use(&self, name: &str) -> Result<()> {
         let request = Outgoing::new(http::Method::DELETE, &["participants", name]);
-        self.remove(request.query("force", true)).await
+        self.remove(request.query("force", &true)).await
     }
 
     async fn remove(&self, request: Outgoing) -> Result<()> {

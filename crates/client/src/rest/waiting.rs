@@ -10,7 +10,7 @@ use super::outgoing::Outgoing;
 use super::saga::Saga;
 
 /// Longest wait that a server takes on at once.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
 /// Shortest time between two requests: a server that drains answers early.
 const INTERVAL_MIN: Duration = Duration::from_millis(200);
 

@@ -106,6 +106,7 @@ impl BranchDraft {
 
 /// A nested saga: a stored definition whose every step can be undone.
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "it only describes; hand it over"]
 pub struct Nested {
     fields: Map<String, Value>,
     fault: Option<String>,

@@ -17,6 +17,7 @@ use crate::rest::outgoing::{duration_text, to_value};
 /// # drop(undo);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
+#[must_use = "it only describes; hand it over"]
 pub struct Call {
     fields: Map<String, Value>,
     fault: Option<String>,
