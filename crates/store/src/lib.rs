@@ -6,6 +6,7 @@
 mod connect;
 mod migrations;
 pub mod postgres;
+mod queue;
 pub mod sqlite;
 
 pub use connect::{OpenError, open};

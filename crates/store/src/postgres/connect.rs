@@ -40,6 +40,9 @@ pub(super) const FACT: &str = "SELECT value FROM meta WHERE name = $1";
 pub(super) const DURABILITY: &str = "\
 SELECT current_setting('fsync'), current_setting('synchronous_commit')";
 
+/// The isolation of transactions that don't ask for any.
+pub(super) const ISOLATION: &str = "SELECT current_setting('default_transaction_isolation')";
+
 /// The newest migration that was done.
 pub(super) const SCHEMA: &str = "SELECT max(version) FROM _sqlx_migrations WHERE success";
 
@@ -61,7 +64,8 @@ impl PostgresStore {
         };
         let setup = pool(&[("lock_timeout", "0".to_owned())], 1);
         let partitions = prepare(&setup, &options).await?;
-        let common = settings(&options);
+        let mut common = settings(&options);
+        common.extend(isolation(&setup).await?);
         let hot = [&common[..], &fixed_plans()].concat();
         Ok(Self {
             hot: pool(&hot, options.connections_max),
@@ -154,6 +158,16 @@ async fn prepare(setup: &Pool, options: &PostgresOptions) -> Result<u16, OpenErr
     let stored = rows.first().map(|fact| row::get::<&str>(fact, 0)).transpose();
     let stored = stored.map_err(unavailable)?.and_then(|text| text.parse().ok());
     stored.ok_or_else(|| OpenError::Schema("it does not say how many partitions it has".into()))
+}
+
+/// What to ask for in place of `repeatable read`, under which locks and floors of lock keys could
+/// be missed. Statements that each see what was committed before, or serializable transactions,
+/// serve.
+async fn isolation(setup: &Pool) -> Result<Option<(&'static str, String)>, OpenError> {
+    let rows = setup.fetch(|| sqlx::query(ISOLATION)).await.map_err(unavailable)?;
+    let level = rows.first().map(|answer| row::get::<&str>(answer, 0)).transpose();
+    let is_fit = level.map_err(unavailable)? != Some("repeatable read");
+    Ok((!is_fit).then(|| ("default_transaction_isolation", "read committed".to_owned())))
 }
 
 async fn check_durability(session: &mut Session<'_>) -> Result<(), OpenError> {

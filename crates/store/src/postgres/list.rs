@@ -180,7 +180,8 @@ pub(super) fn summary_of(columns: &PgRow) -> Result<SagaSummary, Failure> {
     })
 }
 
-fn status_of(columns: &PgRow, column: usize) -> Result<Status, Failure> {
+/// A status from its column.
+pub(super) fn status_of(columns: &PgRow, column: usize) -> Result<Status, Failure> {
     let text: &str = row::get(columns, column)?;
     text.parse().map_err(|_| Failure::Corrupt(format!("{text:?} is no status")))
 }

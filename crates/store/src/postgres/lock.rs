@@ -12,33 +12,63 @@ use amends_core::saga::Token;
 use amends_ports::store::NewSaga;
 use sqlx::postgres::PgRow;
 
+use super::idle::token_floor;
 use super::pool::Query;
 use super::{Failure, row};
 
-/// Locks the keys of $1 (one an intended ticket) and of the sagas $2, and sets tickets aside for
-/// $1. Answers the last ticket of each key.
+/// Locks the keys of $1 (one an intended ticket) and of the sagas $2 and $3, and sets tickets aside
+/// for $3, then for $1. Raises the tokens of $3. Answers the last ticket of each key.
 pub(super) const RESERVE: &str = "\
 INSERT INTO lock_fence (lock_key, last_ticket, token)
-SELECT k.lock_key, sum(k.tickets), 0
+SELECT k.lock_key, sum(k.tickets), sum(k.raises)
 FROM (
-    SELECT a.lock_key COLLATE \"C\" AS lock_key, 1 AS tickets FROM unnest($1::text[]) AS a (lock_key)
+    SELECT a.lock_key COLLATE \"C\" AS lock_key, 1 AS tickets, 0 AS raises
+    FROM unnest($1::text[]) AS a (lock_key)
     UNION ALL
-    SELECT t.lock_key, 0 FROM unnest($2::text[]) AS b (saga_id)
+    SELECT t.lock_key, 0, 0 FROM unnest($2::text[]) AS b (saga_id)
     JOIN lock_ticket t ON t.saga_id = b.saga_id
+    UNION ALL
+    SELECT t.lock_key, 1, 1 FROM unnest($3::text[]) AS c (saga_id)
+    JOIN lock_ticket t ON t.saga_id = c.saga_id
 ) k
 GROUP BY k.lock_key
 ORDER BY k.lock_key
-ON CONFLICT (lock_key) DO UPDATE SET last_ticket = lock_fence.last_ticket + excluded.last_ticket
+ON CONFLICT (lock_key) DO UPDATE SET
+    last_ticket = lock_fence.last_ticket + excluded.last_ticket,
+    token = lock_fence.token + excluded.token
 RETURNING lock_key, last_ticket";
 
+/// Moves the sagas $1 to the tickets that [`RESERVE`] has set aside for them, below those for new
+/// sagas, whose keys are $2. Answers the tickets that they had.
+pub(super) const REQUEUE: &str = "\
+WITH turn AS (
+    SELECT t.lock_key, t.ticket, f.last_ticket
+        - (SELECT count(*) FROM unnest($2::text[]) AS a (lock_key) WHERE a.lock_key = t.lock_key)
+        + row_number() OVER (PARTITION BY t.lock_key ORDER BY b.position)
+        - count(*) OVER (PARTITION BY t.lock_key) AS next
+    FROM unnest($1::text[]) WITH ORDINALITY AS b (saga_id, position)
+    JOIN lock_ticket t ON t.saga_id = b.saga_id
+    JOIN lock_fence f ON f.lock_key = t.lock_key
+)
+UPDATE lock_ticket t SET ticket = n.next, token = NULL, taken_at = now()
+FROM turn n WHERE t.lock_key = n.lock_key AND t.ticket = n.ticket
+RETURNING t.lock_key, n.ticket";
+
 /// Takes the tickets of the sagas $1 away, and locks the sagas that moved up to the head of a
-/// queue by that. `IS TRUE`, here and below, hides the condition from the planner: it might else
+/// queue by that, or by the moves from the tickets of the keys $2 with the numbers $3. `IS TRUE`, here and below, hides the condition from the planner: it might else
 /// read all of a partial index that has it, where the primary key leads to the few rows.
 pub(super) const RELEASE: &str = "\
 WITH gone AS (
     DELETE FROM lock_ticket WHERE saga_id = ANY($1::text[]) RETURNING lock_key, ticket
 ), freed AS (
-    SELECT lock_key, min(ticket) AS ticket FROM gone GROUP BY lock_key
+    SELECT a.lock_key, min(a.ticket) AS ticket
+    FROM (
+        SELECT g.lock_key, g.ticket FROM gone g
+        UNION ALL
+        SELECT m.lock_key COLLATE \"C\", m.ticket
+        FROM unnest($2::text[], $3::bigint[]) AS m (lock_key, ticket)
+    ) a
+    GROUP BY a.lock_key
 ), head AS (
     SELECT DISTINCT first.saga_id
     FROM freed f
@@ -67,11 +97,11 @@ WHERE s.saga_id = ANY($1::text[]) AND (s.ended_at IS NULL) IS TRUE
     )
 RETURNING s.partition, s.saga_id";
 
-/// Raises the tokens of all keys of those of the sagas $1 that are first in all their queues, and
-/// takes these sagas into memory.
-pub(super) const GRANT: &str = "\
-WITH first AS (
-    SELECT t.saga_id, t.lock_key
+/// Raises the tokens of all keys of those of the sagas $1 that are first in all their queues, notes
+/// them on the tickets, and takes these sagas into memory.
+pub(super) const GRANT: &str = concat!(
+    "WITH first AS (
+    SELECT t.saga_id, t.lock_key, t.ticket
     FROM unnest($1::text[]) AS w (saga_id)
     JOIN lock_ticket t ON t.saga_id = w.saga_id
     WHERE NOT EXISTS (
@@ -82,10 +112,17 @@ WITH first AS (
 ), loaded AS (
     UPDATE saga SET wake_at = NULL
     WHERE saga_id = ANY(ARRAY(SELECT saga_id FROM first)) AND (ended_at IS NULL) IS TRUE
+), raised AS (
+    UPDATE lock_fence f SET token = 1 + greatest(f.token, ",
+    token_floor!(),
+    ")
+    FROM first WHERE f.lock_key = first.lock_key
+    RETURNING first.saga_id, first.lock_key, first.ticket, f.token
 )
-UPDATE lock_fence f SET token = f.token + 1
-FROM first WHERE f.lock_key = first.lock_key
-RETURNING first.saga_id, f.lock_key, f.token";
+UPDATE lock_ticket t SET token = r.token
+FROM raised r WHERE t.lock_key = r.lock_key AND t.ticket = r.ticket
+RETURNING r.saga_id, r.lock_key, r.token"
+);
 
 /// Tickets to be given, as parameters: one a saga and key.
 #[derive(Debug, Default)]

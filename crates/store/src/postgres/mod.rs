@@ -8,6 +8,7 @@ mod append;
 mod connect;
 mod definition;
 mod failure;
+mod idle;
 mod inbox;
 mod lease;
 mod list;

@@ -1,7 +1,8 @@
 //! Every fixed statement by name, for the tests that prepare, explain and read them all.
 
 use super::{
-    accept, append, connect, definition, inbox, lease, list, load, lock, participant, saga,
+    accept, append, connect, definition, idle, inbox, lease, list, load, lock, participant, queue,
+    saga,
 };
 
 /// Statements that run per saga, per batch or per look at what is due: none may cost more the
@@ -14,9 +15,15 @@ pub const HOT: &[(&str, &str)] = &[
     ("fence", lease::FENCE),
     ("stale", lease::STALE),
     ("reserve", lock::RESERVE),
+    ("requeue", lock::REQUEUE),
     ("release", lock::RELEASE),
     ("wake", lock::WAKE),
     ("grant", lock::GRANT),
+    ("locks", queue::LOCKS),
+    ("lock", queue::LOCK),
+    ("lock_places", queue::PLACES),
+    ("lock_holders", queue::HOLDERS),
+    ("forget_locks", idle::FORGET),
     ("post", inbox::POST),
     ("open", inbox::OPEN),
     ("settle", inbox::SETTLE),
@@ -54,6 +61,8 @@ pub const COLD: &[(&str, &str)] = &[
     ("put_participant", participant::PUT),
     ("delete_participant", participant::DELETE),
     ("participants", participant::LIST),
+    ("idle_locks", idle::IDLE),
+    ("isolation", connect::ISOLATION),
     ("initialise", connect::INITIALISE),
     ("initialise_leases", connect::INITIALISE_LEASES),
     ("fact", connect::FACT),

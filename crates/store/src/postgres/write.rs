@@ -14,7 +14,7 @@ use super::accept::{Accepts, Made, Refused};
 use super::append::Appends;
 use super::inbox::SETTLE;
 use super::lease::{FENCE, Leases, STALE};
-use super::lock::{GRANT, NewTickets, RELEASE, RESERVE, WAKE, ids, tokens_of};
+use super::lock::{GRANT, NewTickets, RELEASE, REQUEUE, RESERVE, WAKE, ids, tokens_of};
 use super::pool::Session;
 use super::{Failure, PostgresStore, row};
 
@@ -211,7 +211,7 @@ async fn statements(
         let query = appends.query(leases.take().unwrap_or(&none));
         let rows = session.fetch(query).await.map_err(Stop::before_commit)?;
         check(&rows)?;
-        written.woken = release(session, batch).await.map_err(Stop::before_commit)?;
+        written.woken = release(session, batch, &tickets).await.map_err(Stop::before_commit)?;
     }
     if !batch.accepts.is_empty() {
         let leases = leases.take().unwrap_or(&none);
@@ -246,27 +246,42 @@ async fn reserve<'b>(
     batch: &'b Batch,
 ) -> Result<NewTickets<'b>, Failure> {
     let mut tickets = NewTickets::wanted(&batch.accepts);
-    let releases = batch.appends.iter().filter(|append| append.tickets != Tickets::Keep);
-    let mut sagas = ids(releases.map(|append| &append.saga_id));
+    let mut sagas = with_tickets(batch, Tickets::Release);
     sagas.extend(ids(batch.grants.iter().map(|grant| &grant.saga_id)));
-    if !tickets.keys.is_empty() || !sagas.is_empty() {
-        let query = sqlx::query(RESERVE).bind(&tickets.keys).bind(&sagas);
+    let requeued = with_tickets(batch, Tickets::Requeue);
+    if !tickets.keys.is_empty() || !sagas.is_empty() || !requeued.is_empty() {
+        let query = sqlx::query(RESERVE).bind(&tickets.keys).bind(&sagas).bind(&requeued);
         let rows = session.fetch(query).await?;
         tickets.number(&rows)?;
     }
     Ok(tickets)
 }
 
+/// The sagas whose tickets meet this end.
+fn with_tickets(batch: &Batch, end: Tickets) -> Vec<&str> {
+    let changed = batch.appends.iter().filter(|append| append.tickets == end);
+    ids(changed.map(|append| &append.saga_id))
+}
+
+/// Takes tickets away, or moves them to the end; wakes those who are first by that.
 async fn release(
     session: &mut Session<'_>,
     batch: &Batch,
+    new: &NewTickets<'_>,
 ) -> Result<Vec<(Partition, SagaId)>, Failure> {
-    let released = batch.appends.iter().filter(|append| append.tickets != Tickets::Keep);
-    let released = ids(released.map(|append| &append.saga_id));
-    if released.is_empty() {
+    let released = with_tickets(batch, Tickets::Release);
+    let requeued = with_tickets(batch, Tickets::Requeue);
+    if released.is_empty() && requeued.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = session.fetch(sqlx::query(RELEASE).bind(&released)).await?;
+    let mut moved = Vec::new();
+    if !requeued.is_empty() {
+        moved = session.fetch(sqlx::query(REQUEUE).bind(&requeued).bind(&new.keys)).await?;
+    }
+    let keys = moved.iter().map(|old| row::get(old, 0)).collect::<Result<Vec<&str>, _>>()?;
+    let numbers = moved.iter().map(|old| row::get(old, 1)).collect::<Result<Vec<i64>, _>>()?;
+    let query = sqlx::query(RELEASE).bind(&released).bind(&keys).bind(&numbers);
+    let rows = session.fetch(query).await?;
     if rows.is_empty() {
         return Ok(Vec::new());
     }
