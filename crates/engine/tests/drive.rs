@@ -1,5 +1,5 @@
 //! One coordinator: forward, backward, retries, commands, locks, parking.
-#![allow(clippy::unwrap_used, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 mod support;
 

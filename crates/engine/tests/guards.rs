@@ -1,6 +1,6 @@
 //! Lock keys guarded on a lock service: what waits for it, what does not, and what is done when it
 //! is lost.
-#![allow(clippy::unwrap_used, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 mod support;
 

@@ -1,6 +1,6 @@
 //! Interactive transactions: one decision, whoever asks and however often; nothing enlisted is
 //! forgotten.
-#![allow(clippy::unwrap_used, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 mod support;
 
@@ -47,10 +47,8 @@ fn message() -> Value {
 }
 
 fn refusal(error: CommandError) -> Refusal {
-    match error {
-        CommandError::Refused { refusal, .. } => refusal,
-        other => panic!("{other}"),
-    }
+    let CommandError::Refused { refusal, .. } = error else { panic!("{error}") };
+    refusal
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! Coordinators that come, go and lose answers: takeover, hand-over, unknown commits, commands
 //! for sagas of others.
-#![allow(clippy::unwrap_used, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 mod support;
 
