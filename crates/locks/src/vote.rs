@@ -98,12 +98,14 @@ mod tests {
 
     fn verdict(masters: usize, votes: &[Vote]) -> Option<Verdict> {
         let mut ballots = Ballots::new(masters, 1);
-        votes.iter().for_each(|vote| ballots.count(vec![vote.clone()]));
+        for vote in votes {
+            ballots.count(vec![vote.clone()]);
+        }
         ballots.verdict(0..1)
     }
 
-    fn refused() -> Option<Verdict> {
-        Some(Verdict::Refused { index: 0, holder: "other".to_owned() })
+    fn refused(index: usize) -> Verdict {
+        Verdict::Refused { index, holder: "other".to_owned() }
     }
 
     #[test]
@@ -115,10 +117,10 @@ mod tests {
     fn it_is_decided_at_the_quorum_without_the_slow_ones() {
         assert_eq!(verdict(3, &[Vote::Yes]), None);
         assert_eq!(verdict(3, &[Vote::Yes, Vote::Yes]), Some(Verdict::Held));
-        assert_eq!(verdict(3, &[no(), no()]), refused());
+        assert_eq!(verdict(3, &[no(), no()]), Some(refused(0)));
         assert_eq!(verdict(3, &[no(), Vote::Yes]), None);
-        assert_eq!(verdict(4, &[no(), no()]), refused(), "three of four are needed");
-        assert_eq!(verdict(1, &[no()]), refused());
+        assert_eq!(verdict(4, &[no(), no()]), Some(refused(0)), "three of four are needed");
+        assert_eq!(verdict(1, &[no()]), Some(refused(0)));
     }
 
     #[test]
@@ -126,7 +128,7 @@ mod tests {
         assert_eq!(verdict(3, &[Vote::Unknown, no()]), None);
         assert_eq!(verdict(3, &[Vote::Unknown, no(), Vote::Yes]), Some(Verdict::Unknown));
         assert_eq!(verdict(3, &[Vote::Unknown, Vote::Unknown, no()]), Some(Verdict::Unknown));
-        assert_eq!(verdict(3, &[Vote::Unknown, no(), no()]), refused());
+        assert_eq!(verdict(3, &[Vote::Unknown, no(), no()]), Some(refused(0)));
     }
 
     #[test]
@@ -136,8 +138,7 @@ mod tests {
         ballots.count(vec![Vote::Yes, Vote::Unknown, no()]);
         assert_eq!(ballots.verdict(0..1), Some(Verdict::Held));
         assert_eq!(ballots.verdict(0..2), None);
-        let refused = Verdict::Refused { index: 2, holder: "other".to_owned() };
-        assert_eq!(ballots.verdict(0..3), Some(refused));
+        assert_eq!(ballots.verdict(0..3), Some(refused(2)));
         ballots.count(vec![no(), Vote::Unknown, Vote::Unknown]);
         assert_eq!(ballots.verdict(0..2), Some(Verdict::Unknown));
     }
