@@ -85,6 +85,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers.get("Content-Length", 0))) or "null")
         saga, step, op = (self.headers[f"Saga-{part}"] for part in ("Id", "Step", "Operation"))
+        if None in (saga, step, op):  # without them the barrier could not find the call again
+            return self.answer(400, {"title": "a call needs Saga-Id, Saga-Step, Saga-Operation"})
         work = book if op in ("action", "try") else cancel
         db = connect()
         try:

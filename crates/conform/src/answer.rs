@@ -84,6 +84,15 @@ impl Answer {
         }
     }
 
+    /// What became of the call, as the rest of a sentence.
+    pub(crate) fn told(&self) -> String {
+        match self {
+            Self::Given { .. } => format!("was answered {}", self.with_reason()),
+            Self::Lost(why) => format!("was not answered ({why})"),
+            Self::Unsent(why) => format!("could not be sent ({why})"),
+        }
+    }
+
     fn reason(&self) -> Option<String> {
         let Self::Given { body, .. } = self else { return None };
         if self.succeeded() {
@@ -100,8 +109,8 @@ impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Given { status, .. } => write!(f, "{status}"),
-            Self::Lost(why) => write!(f, "without an answer ({why})"),
-            Self::Unsent(why) => write!(f, "could not be sent ({why})"),
+            Self::Lost(why) => write!(f, "no answer ({why})"),
+            Self::Unsent(why) => write!(f, "not sent ({why})"),
         }
     }
 }

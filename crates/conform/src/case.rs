@@ -93,7 +93,7 @@ impl<'a> Case<'a> {
         if let Answer::Unsent(why) = &answer {
             self.notes.unclear(format!("the {op} could not be sent: {why}"));
         } else {
-            let why = format!("the {op} was answered {}", answer.with_reason());
+            let why = format!("the {op} {}", answer.told());
             self.notes.require(answer.succeeded(), why);
         }
         answer.succeeded().then_some(answer)
@@ -112,7 +112,8 @@ impl<'a> Case<'a> {
         for _ in 1..ATTEMPTS_MAX {
             lost += u32::from(matches!(answer, Answer::Lost(_)));
             let hopeless = matches!(answer, Answer::Unsent(_)) || lost >= LOST_MAX;
-            if hopeless || (enough(&answer) && lost == 0) || answer.succeeded() {
+            let settled = !matches!(answer, Answer::Lost(_)) && enough(&answer);
+            if hopeless || settled || answer.succeeded() {
                 break;
             }
             sleep(pause).await;
@@ -147,7 +148,7 @@ impl<'a> Case<'a> {
             Err(why) => Err(why),
         };
         match sent {
-            Ok(()) => self.notes.see(format!("{op} cut off")),
+            Ok(()) => self.notes.see(format!("{op} {}", when.in_words())),
             Err(why) => self.notes.unclear(format!("the {op} could not be cut off: {why}")),
         }
     }
@@ -250,7 +251,7 @@ impl<'a> Case<'a> {
             if answer.succeeded() {
                 return;
             }
-            format!("its {} was answered {}", self.desk.undo_op(), answer.with_reason())
+            format!("its {} {}", self.desk.undo_op(), answer.told())
         };
         self.desk.left_behind.borrow_mut().push(format!("{} ({}): {why}", self.saga, step.id));
     }

@@ -60,7 +60,7 @@ fn heading(desk: &Desk<'_>) -> OperationReport {
     OperationReport {
         step: step.id.to_string(),
         participant: step.participant.to_string(),
-        urls: desk.urls.iter().map(ToString::to_string).collect(),
+        urls: desk.urls.iter().map(|url| url.as_str().trim_end_matches('/').to_owned()).collect(),
         operations: operations.collect(),
         effect: desk.effect.borrow().as_ref().map(ToString::to_string),
         points: Vec::new(),

@@ -41,6 +41,16 @@ pub(crate) enum Cut {
     AsTheAnswerBegins,
 }
 
+impl Cut {
+    /// For people.
+    pub(crate) const fn in_words(self) -> &'static str {
+        match self {
+            Self::AfterSending => "cut off unanswered",
+            Self::AsTheAnswerBegins => "cut off as it was answered",
+        }
+    }
+}
+
 /// The way out.
 pub(crate) struct Wire {
     timeout: Duration,

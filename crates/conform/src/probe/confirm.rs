@@ -24,7 +24,7 @@ pub(super) async fn after_cancel(desk: &Desk<'_>, notes: &Notes) -> Option<()> {
     let case = Case::open(desk, notes).await?;
     if case.must(Op::Try).await.is_some() && case.must(Op::Cancel).await.is_some() {
         let late = case.confirm().await;
-        notes.require(late.refused(), format!("the late confirm was answered {late}"));
+        notes.require(late.refused(), format!("the late confirm {}", late.told()));
         case.effect_is_none().await;
     }
     case.clean().await;
@@ -37,7 +37,7 @@ pub(super) async fn then_cancel(desk: &Desk<'_>, notes: &Notes) -> Option<()> {
     let first = confirmed(&case, notes).await;
     if first.is_some() {
         let late = case.undo().await;
-        notes.require(late.refused(), format!("the late cancel was answered {late}"));
+        notes.require(late.refused(), format!("the late cancel {}", late.told()));
         stays(&case, first.flatten()).await;
     }
     case.clean().await;

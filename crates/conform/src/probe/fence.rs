@@ -17,7 +17,7 @@ pub(super) async fn tokens(desk: &Desk<'_>, notes: &Notes) -> Option<()> {
     stale.token = Some(seen - 1);
     let answer = stale.once(desk.forward_op()).await;
     notes.see(format!("token {}: {answer}", seen - 1));
-    notes.require(answer.refused(), format!("the lower token was answered {answer}"));
+    notes.require(answer.refused(), format!("the lower token {}", answer.told()));
     stale.effect_is_none().await;
     stale.clean().await;
 
@@ -25,7 +25,7 @@ pub(super) async fn tokens(desk: &Desk<'_>, notes: &Notes) -> Option<()> {
     newer.token = Some(seen + 1);
     let answer = newer.forward().await;
     notes.see(format!("with token {}", seen + 1));
-    let why = format!("the higher token was answered {}", answer.with_reason());
+    let why = format!("the higher token {}", answer.told());
     notes.require(answer.succeeded(), why);
     newer.effect_is_once().await;
     newer.clean().await;

@@ -13,6 +13,7 @@ pub(super) async fn answer(desk: &Desk<'_>, notes: &Notes) -> Option<()> {
         case.must(desk.forward_op()).await;
         case.effect_is_once().await;
         case.clean().await;
+        notes.next_round();
         if !notes.is_good() {
             break;
         }
@@ -30,6 +31,7 @@ pub(super) async fn undo_answer(desk: &Desk<'_>, notes: &Notes) -> Option<()> {
             case.effect_is_none().await;
         }
         case.clean().await;
+        notes.next_round();
         if !notes.is_good() {
             break;
         }

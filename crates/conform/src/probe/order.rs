@@ -19,7 +19,7 @@ pub(super) async fn call_after_undo(desk: &Desk<'_>, notes: &Notes) -> Option<()
     let case = Case::open(desk, notes).await?;
     if case.must(desk.undo_op()).await.is_some() {
         let late = case.forward().await;
-        let why = format!("the late {} was answered {late}", desk.forward_op());
+        let why = format!("the late {} {}", desk.forward_op(), late.told());
         notes.require(late.refused(), why);
         case.effect_is_none().await;
     }
@@ -48,7 +48,7 @@ pub(super) fn is_known(notes: &Notes, late: &Answer, first: Option<&Answer>) {
     let why = if late.succeeded() {
         "the repeated call was taken for a new one".to_owned()
     } else {
-        format!("the repeated call was answered {}", late.with_reason())
+        format!("the repeated call {}", late.told())
     };
     notes.require(known, why);
 }

@@ -65,6 +65,7 @@ pub(super) async fn undo_meanwhile(desk: &Desk<'_>, notes: &Notes) -> Option<()>
         let case = Case::open(desk, notes).await?;
         overtake(desk, notes, &case, lead).await;
         case.clean().await;
+        notes.next_round();
         if !notes.is_good() {
             break;
         }
@@ -82,8 +83,8 @@ async fn overtake(desk: &Desk<'_>, notes: &Notes, case: &Case<'_>, lead: Duratio
     let (first, undone) = join(forward, undo).await;
     let late = case.once(desk.forward_op()).await;
     let (op, undo) = (desk.forward_op(), desk.undo_op());
-    notes.see(format!("after {lead:?}: {op} {first}, {undo} {undone}, {op} again {late}"));
-    let why = format!("the {undo} was answered {}", undone.with_reason());
+    notes.see(format!("{op} {first}, {undo} meanwhile {undone}, {op} again {late}"));
+    let why = format!("the {undo} {}", undone.told());
     notes.require(undone.succeeded(), why);
     let answered = [Outcome::Succeeded, Outcome::Refused].contains(&first.outcome());
     is_known(notes, &late, answered.then_some(&first));

@@ -2,8 +2,10 @@
 
 use http::HeaderMap;
 
+use crate::answer::Answer;
 use crate::case::Case;
 use crate::desk::Desk;
+use crate::effect::same;
 use crate::headers::{Signing, put};
 use crate::notes::Notes;
 
@@ -35,12 +37,12 @@ pub(super) async fn headers(desk: &Desk<'_>, notes: &Notes) -> Option<()> {
         });
         let answer = case.deliver(desk.forward_op(), parcel).await;
         notes.see(format!("{what}: {answer}"));
-        notes.require(!answer.crashed(), format!("{what}: the call was answered {answer}"));
+        notes.require(!answer.crashed(), format!("{what}: the call {}", answer.told()));
         if answer.succeeded() && desk.step().undo.is_some() {
-            let undone = case.until(desk.undo_op(), crate::answer::Answer::succeeded).await;
-            let gone = case.change(|change| change.abs() < f64::EPSILON).await;
+            let undone = case.until(desk.undo_op(), Answer::succeeded).await;
+            let left = case.change(|change| same(change, 0.0)).await;
             notes.require(
-                undone.succeeded() && gone.is_none_or(|change| change.abs() < f64::EPSILON),
+                undone.succeeded() && left.is_none_or(|change| same(change, 0.0)),
                 format!("{what}: the call took effect where its undo does not find it"),
             );
         }
@@ -53,7 +55,7 @@ pub(super) async fn headers(desk: &Desk<'_>, notes: &Notes) -> Option<()> {
     });
     let answer = case.deliver(desk.forward_op(), parcel).await;
     notes.see(format!("unknown headers: {answer}"));
-    let why = format!("unknown headers: the call was answered {}", answer.with_reason());
+    let why = format!("unknown headers: the call {}", answer.told());
     notes.require(answer.succeeded(), why);
     case.effect_is_once().await;
     case.clean().await;
@@ -83,7 +85,7 @@ pub(super) async fn signatures(desk: &Desk<'_>, notes: &Notes) -> Option<()> {
         let parcel = case.signed_parcel(desk.forward_op(), signing);
         let answer = case.deliver(desk.forward_op(), parcel).await;
         notes.see(format!("{what}: {answer}"));
-        notes.require(answer.refused(), format!("{what}: the call was answered {answer}"));
+        notes.require(answer.refused(), format!("{what}: the call {}", answer.told()));
         case.effect_is_none().await;
         case.clean().await;
     }

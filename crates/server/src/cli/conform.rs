@@ -109,9 +109,11 @@ pub(crate) async fn run(arguments: ConformArguments, screen: &mut Screen) -> Res
     if report.passed {
         return Ok(());
     }
-    let summary = report.summary;
-    let text = format!("{} point(s) failed, {} could not be judged", summary.fail, summary.unknown);
-    Err(Failure::NotConforming(text))
+    Err(Failure::NotConforming(match (report.summary.fail, report.summary.unknown) {
+        (0, 0) => "every point was left out, so nothing is known".to_owned(),
+        (0, _) => "not every point could be judged".to_owned(),
+        _ => "the participant does not keep the contract".to_owned(),
+    }))
 }
 
 fn now() -> Timestamp {
@@ -146,8 +148,10 @@ fn plan(arguments: ConformArguments) -> Result<Plan, String> {
     for url in &urls {
         plan.add_participant(ONLY.0, url).map_err(sentence)?;
     }
-    for (name, url) in pairs(&named, "NAME=URL")? {
-        plan.participants.remove(name);
+    let named = pairs(&named, "NAME=URL")?;
+    // Addresses given here stand in place of those in the file; several are several instances.
+    plan.participants.retain(|known, _| named.iter().all(|(name, _)| name != known));
+    for (name, url) in named {
         plan.add_participant(name, url).map_err(sentence)?;
     }
     fill(&mut plan, arguments)?;
@@ -240,7 +244,8 @@ fn json(text: &str) -> Result<Value, String> {
 }
 
 fn points() -> impl clap::builder::TypedValueParser<Value = Point> {
-    let names = Point::ALL.map(Point::as_str);
+    // Without the first one, which tells what one call does, nothing else can be judged.
+    let names = Point::ALL.into_iter().skip(1).map(Point::as_str);
     PossibleValuesParser::new(names).try_map(|name| {
         let named = Point::ALL.into_iter().find(|point| point.as_str() == name);
         named.ok_or_else(|| format!("there is no point {name}"))

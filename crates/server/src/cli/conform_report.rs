@@ -38,7 +38,9 @@ fn show_operation(operation: &OperationReport, screen: &mut Screen) -> Result<()
     screen.line("")?;
     let (left_out, probed): (Vec<&PointReport>, Vec<&PointReport>) =
         operation.points.iter().partition(|point| point.verdict == Verdict::Skipped);
-    let rows = probed.iter().map(|point| row(point)).collect();
+    let is_seen =
+        |point: &&&PointReport| point.verdict != Verdict::Unknown || !point.seen.is_empty();
+    let rows = probed.iter().filter(is_seen).map(|point| row(point)).collect();
     screen.table(&["result", "point", "done", "expected", "seen"], rows, "nothing was probed")?;
     screen.line("")?;
     for point in probed.iter().filter(|point| point.verdict == Verdict::Fail) {
@@ -62,7 +64,7 @@ fn show_grouped<'a>(
         groups.entry(text(point.why.as_deref())).or_default().push(point.point.as_str());
     }
     for (why, names) in groups {
-        screen.line(&format!("  {title}: {}: {why}.", names.join(", ")))?;
+        screen.line(&format!("  {title}: {} ({why})", names.join(", ")))?;
     }
     Ok(())
 }
