@@ -80,20 +80,18 @@ impl Error {
 #[cfg(feature = "sql")]
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
-        match &error {
-            sqlx::Error::Io(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed
-            | sqlx::Error::BeginFailed => Self::Unavailable(error.into()),
-            sqlx::Error::Database(told) if is_waiting_or_away(&**told) => {
-                Self::Unavailable(error.into())
-            }
-            sqlx::Error::Database(told) if is_missing_table(&**told) => {
-                Self::NotMigrated(error.into())
-            }
-            _ => Self::Store(error.into()),
+        use sqlx::Error as E;
+
+        let told = error.as_database_error();
+        let is_away =
+            matches!(error, E::Io(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed);
+        if is_away || matches!(error, E::BeginFailed) || told.is_some_and(is_waiting_or_away) {
+            return Self::Unavailable(error.into());
         }
+        if told.is_some_and(is_missing_table) {
+            return Self::NotMigrated(error.into());
+        }
+        Self::Store(error.into())
     }
 }
 

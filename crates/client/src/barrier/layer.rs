@@ -85,7 +85,7 @@ where
         let layer = self.layer.clone();
         Box::pin(async move {
             let answered = layer.guard(inner, request).await;
-            Ok(answered.unwrap_or_else(|error| error.into_response()))
+            Ok(answered.unwrap_or_else(Error::into_response))
         })
     }
 }

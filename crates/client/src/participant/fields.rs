@@ -41,7 +41,8 @@ pub(super) fn string(text: &str) -> Option<(String, &str)> {
         match character {
             '"' => return Some((value, &inner[at + 1..])),
             '\\' => {
-                value.push(characters.next().map(|(_, c)| c).filter(|c| matches!(c, '"' | '\\'))?)
+                let (_, escaped) = characters.next()?;
+                value.push(Some(escaped).filter(|c| matches!(c, '"' | '\\'))?);
             }
             ' '..='~' => value.push(character),
             _ => return None,

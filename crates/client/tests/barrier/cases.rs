@@ -1,7 +1,7 @@
 //! The rules that hold in every store and form.
 
 use amends_client::barrier::{Error, Forward};
-use amends_client::participant::{Answer, Op};
+use amends_client::participant::{Answer, Call, Op};
 use http::StatusCode;
 use serde_json::json;
 
@@ -161,8 +161,7 @@ pub(crate) async fn a_lost_connection_undoes_nothing_that_was_kept(bed: &impl Be
 }
 
 pub(crate) async fn sagas_and_steps_do_not_meet(bed: &impl Bed) {
-    let mut other_step = call("s", Op::Action);
-    other_step.step = "ship".to_owned();
+    let other_step = Call { step: "ship".to_owned(), ..call("s", Op::Action) };
     for call in [call("s", Op::Action), call("S", Op::Action), other_step] {
         assert!(matches!(bed.enter(call.clone()).await.unwrap(), Entered::Run(_)), "{call:?}");
     }

@@ -21,7 +21,10 @@ pub(crate) trait Db: SqlStore {
     /// An empty database, without the barrier's tables; it lives as long as the first value.
     async fn empty() -> (Arc<dyn Any + Send + Sync>, Pool<Self>);
     /// Runs a statement.
-    async fn execute(connection: &mut Self::Connection, sql: String) -> sqlx::Result<()>;
+    fn execute(
+        connection: &mut Self::Connection,
+        sql: String,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
     /// Runs a statement outside any transaction.
     async fn on(pool: &Pool<Self>, sql: &str) {
         Self::execute(&mut pool.acquire().await.unwrap(), sql.to_owned()).await.unwrap();

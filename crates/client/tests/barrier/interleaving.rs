@@ -27,7 +27,7 @@ enum End {
 }
 
 pub(crate) async fn forward_beside_forward(bed: &impl Bed) {
-    for (number, (order, ends)) in runs(&[End::Done, End::Refused, End::Crash]).enumerate() {
+    for (number, (order, ends)) in of_equals(&[End::Done, End::Refused, End::Crash]).enumerate() {
         let saga = format!("s{number}");
         let calls = [call(&saga, Op::Action), call(&saga, Op::Action)];
         drive(bed, &calls, &order, ends).await;
@@ -58,7 +58,7 @@ pub(crate) async fn forward_beside_its_undo(bed: &impl Bed) {
 }
 
 pub(crate) async fn undo_beside_undo(bed: &impl Bed) {
-    for (number, (order, ends)) in runs(&[End::Done, End::Refused, End::Crash]).enumerate() {
+    for (number, (order, ends)) in of_equals(&[End::Done, End::Refused, End::Crash]).enumerate() {
         let saga = format!("s{number}");
         attempt(bed, call(&saga, Op::Try)).await.unwrap();
         let calls = [call(&saga, Op::Cancel), call(&saga, Op::Cancel)];
@@ -66,6 +66,11 @@ pub(crate) async fn undo_beside_undo(bed: &impl Bed) {
         assert_eq!(bed.effects(&effect_of(&calls[0])).await, 1, "{order:?} {ends:?}");
         assert_eq!(bed.effects(&format!("{saga}/charge/try")).await, 1);
     }
+}
+
+/// The orders of two calls of one kind: who goes first makes no difference.
+fn of_equals(ends: &[End]) -> impl Iterator<Item = (Vec<usize>, [End; 2])> {
+    runs(ends).filter(|(order, _)| order[0] == 0)
 }
 
 /// Every order of the steps of two calls, with every pair of ends.

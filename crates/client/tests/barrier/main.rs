@@ -1,10 +1,11 @@
 //! The barrier's rules, the same suite for every store and form.
-#![allow(clippy::unwrap_used, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 mod bed;
 mod cases;
 mod database;
 mod interleaving;
+mod isolation;
 mod redis_bed;
 mod service;
 mod sql_cases;

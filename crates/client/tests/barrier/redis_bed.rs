@@ -56,15 +56,18 @@ impl amends_client::barrier::Ledger for Observed {
 
 impl Holding for Observed {
     async fn let_holds_pass(&self) {
+        const LET_GO: &str = "
+            for _, key in ipairs(redis.call('KEYS', ARGV[1])) do
+                for _, op in ipairs({ 'action', 'compensation', 'try', 'confirm', 'cancel' }) do
+                    if redis.call('HGET', key, op .. ':state') == 'started' then
+                        redis.call('HSET', key, op .. ':until', 0)
+                    end
+                end
+            end";
         let mut connection = self.connection.clone();
+        let script = redis::Script::new(LET_GO);
         let pattern = format!("{}:barrier:*", self.prefix);
-        let keys: Vec<String> = connection.keys(pattern).await.unwrap();
-        for key in keys {
-            let fields: Vec<String> = connection.hkeys(&key).await.unwrap();
-            for field in fields.iter().filter(|field| field.ends_with(":until")) {
-                let _: () = connection.hset(&key, field, 0).await.unwrap();
-            }
-        }
+        let _: () = script.arg(pattern).invoke_async(&mut connection).await.unwrap();
     }
 }
 

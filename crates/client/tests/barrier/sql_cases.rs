@@ -5,7 +5,7 @@ use std::time::Duration;
 use amends_client::barrier::{self, AGE_MIN, Barrier, Error};
 use amends_client::participant::{Answer, Op};
 
-use crate::bed::{Bed as _, attempt, call, done, fenced, no};
+use crate::bed::{Bed as _, attempt, call, done, effect_of, fenced, no};
 use crate::database::Db;
 use crate::transaction::TransactionBed;
 
@@ -114,8 +114,16 @@ pub(crate) async fn many_at_once_take_effect_once<D: Db>(bed: &TransactionBed<D>
 }
 
 async fn until_answered<D: Db>(bed: &TransactionBed<D>, op: Op) -> Answer {
+    let call = fenced("s", op, &[("a", 1), ("b", 1)]);
+    let effect = effect_of(&call);
     loop {
-        match attempt(bed, fenced("s", op, &[("a", 1), ("b", 1)])).await {
+        let barrier = Barrier::new(bed.pool.clone(), call.clone());
+        let answered = barrier.run(async |work| {
+            let sql = format!("INSERT INTO effect (name) VALUES ('{effect}')");
+            D::execute(work.tx(), sql).await?;
+            Ok::<_, Error>(done(&effect))
+        });
+        match answered.await {
             Ok(answer) => return answer,
             Err(error) => assert!(error.retry_after().is_some(), "{error:?}"),
         }

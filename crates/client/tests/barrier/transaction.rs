@@ -13,13 +13,23 @@ use crate::database::Db;
 /// A database whose table `effect` is the participant's own.
 pub(crate) struct TransactionBed<D: Db> {
     pub(crate) pool: Pool<D>,
-    _server: Arc<dyn Any + Send + Sync>,
+    server: Arc<dyn Any + Send + Sync>,
 }
 
 impl<D: Db> TransactionBed<D> {
     pub(crate) async fn start() -> Self {
         let (server, pool) = D::start().await;
-        Self { pool, _server: server }
+        Self { pool, server }
+    }
+
+    /// The same, all of whose sessions begin with this statement.
+    pub(crate) async fn start_with(first: &'static str) -> Self {
+        let Self { pool, server } = Self::start().await;
+        let options = pool.options().clone().after_connect(move |connection, _| {
+            Box::pin(async move { D::execute(connection, first.to_owned()).await })
+        });
+        let pool = options.connect_with((*pool.connect_options()).clone()).await.unwrap();
+        Self { pool, server }
     }
 }
 

@@ -42,7 +42,8 @@ impl<D: Db> TwoCallBed<Pool<D>> {
 
 impl<D: Db> Holding for Pool<D> {
     async fn let_holds_pass(&self) {
-        D::on(self, "UPDATE amends_barrier SET held_until_ms = 0").await;
+        let let_go = "UPDATE amends_barrier SET held_until_ms = 0 WHERE state = 'started'";
+        D::on(self, let_go).await;
     }
 }
 
