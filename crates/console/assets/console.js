@@ -19,7 +19,7 @@
       if (time.textContent !== words) time.textContent = words;
     }
   };
-  setInterval(tellTimes, 5000);
+  setInterval(tellTimes, 1000);
 
   // --- taking over what has changed ----------------------------------------------------------
   const fields = (part) => [...part.querySelectorAll("input:not([type=hidden]), textarea")];

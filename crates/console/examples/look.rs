@@ -32,6 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let participants = ScriptedParticipants::scripted(answer);
     let ports = Ports {
         store: Arc::new(MemoryStore::new(8, clock.clone())),
+        locks: None,
         participants: Arc::new(participants),
         clock,
         ids: Arc::new(SystemIds),
@@ -56,16 +57,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn start_for_ever(engine: &Engine) -> Result<(), Box<dyn Error>> {
     for number in 1000_u64.. {
         let input = format!(r#"{{"sku":"{}","note":"<b>bold</b>"}}"#, number % 7);
+        let name = DefinitionName::new("place-order")?;
         let submission = Submission {
-            definition: Chosen::Stored { name: DefinitionName::new("place-order")?, version: None },
             saga_id: Some(SagaId::new(format!("order-{number}"))?),
-            idempotency_key: None,
-            request_digest: number.to_string(),
             input: Json::parse(&input)?,
             labels: BTreeMap::from([("tenant".to_owned(), "acme".to_owned())]),
-            start_at: None,
-            deadline: None,
-            traceparent: None,
+            ..Submission::new(Chosen::Stored { name, version: None }, number.to_string())
         };
         engine.submit(submission).await?;
         tokio::time::sleep(Duration::from_millis(1_500)).await;

@@ -1,7 +1,10 @@
 //! Commands on a saga: which are offered, in which words, and how a form becomes one.
 
+use std::time::Duration;
+
+use amends_core::definition::Mode;
 use amends_core::saga::{Command, Saga};
-use amends_core::{Json, StepId};
+use amends_core::{Json, StepId, Timestamp, parse_duration};
 
 use crate::look::Look;
 use crate::step_state::of_step;
@@ -10,6 +13,9 @@ use crate::step_state::of_step;
 const REASON_BYTES_MAX: usize = 2_000;
 /// Deepest nesting of an output that an operator gives, as everywhere in the API.
 const JSON_DEPTH_MAX: usize = 64;
+/// How far a deadline can be put off, as everywhere in the API.
+const DEADLINE_MIN: Duration = Duration::from_secs(1);
+const DEADLINE_MAX: Duration = Duration::from_hours(24 * 366);
 
 /// One command as it is offered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +33,7 @@ pub(crate) struct CommandForm {
     pub(crate) is_grave: bool,
     pub(crate) needs_reason: bool,
     pub(crate) takes_output: bool,
+    pub(crate) takes_deadline: bool,
 }
 
 /// The commands on one step.
@@ -39,9 +46,21 @@ pub(crate) struct StepCommands {
     pub(crate) is_minor: bool,
 }
 
-/// The commands on the whole saga that are permitted now.
-pub(crate) fn on_saga(saga: &Saga) -> Vec<CommandForm> {
-    saga.permitted().iter().map(CommandForm::new).collect()
+/// The commands on the whole saga that are permitted at the time `now`; in an interactive
+/// transaction what decides it stands first.
+pub(crate) fn on_saga(saga: &Saga, now: Timestamp) -> Vec<CommandForm> {
+    let mut commands = saga.permitted();
+    let extend = Command::Extend { until: now };
+    if saga.permits(&extend).is_ok() {
+        commands.push(extend);
+    }
+    if saga.mode() == Mode::Interactive {
+        let decides = |command: &Command| {
+            matches!(command, Command::Commit | Command::Cancel | Command::Extend { .. })
+        };
+        commands.sort_by_key(|command| !decides(command));
+    }
+    commands.iter().map(|command| CommandForm::new(command, saga.mode())).collect()
 }
 
 /// The commands on steps that are permitted now, steps that need somebody first.
@@ -54,7 +73,10 @@ pub(crate) fn on_steps(saga: &Saga) -> Vec<StepCommands> {
             StepCommands {
                 step: saga.definition().step(index).id.to_string(),
                 look: of_step(saga, index),
-                forms: permitted.iter().map(CommandForm::new).collect(),
+                forms: permitted
+                    .iter()
+                    .map(|command| CommandForm::new(command, saga.mode()))
+                    .collect(),
                 is_minor: permitted.iter().all(|command| matches!(command, Command::Skip { .. })),
             }
         })
@@ -65,9 +87,18 @@ pub(crate) fn on_steps(saga: &Saga) -> Vec<StepCommands> {
 }
 
 impl CommandForm {
-    fn new(command: &Command) -> Self {
+    fn new(command: &Command, mode: Mode) -> Self {
         let step = match command {
-            Command::Pause | Command::Resume | Command::Cancel | Command::Abandon => None,
+            Command::Pause
+            | Command::Resume
+            | Command::Cancel
+            | Command::Abandon
+            | Command::Commit
+            | Command::Extend { .. }
+            | Command::Enlist { .. }
+            | Command::ParentDecided { .. }
+            | Command::Replace
+            | Command::ReleaseLock => None,
             Command::RetryNow { step } => step.as_ref(),
             Command::Skip { step }
             | Command::ResolveSucceeded { step, .. }
@@ -75,9 +106,11 @@ impl CommandForm {
             | Command::ResolveUndone { step } => Some(step),
         };
         let step = step.map(ToString::to_string).unwrap_or_default();
-        let (label, meaning) = words(command);
-        let is_easy =
-            matches!(command, Command::Pause | Command::Resume | Command::RetryNow { .. });
+        let (label, meaning) = words(command, mode);
+        let is_easy = matches!(
+            command,
+            Command::Pause | Command::Resume | Command::RetryNow { .. } | Command::Extend { .. }
+        );
         Self {
             id: format!("do-{step}-{}", command.as_str()),
             command: command.as_str(),
@@ -87,12 +120,25 @@ impl CommandForm {
             is_grave: matches!(command, Command::Cancel | Command::Abandon),
             needs_reason: !is_easy,
             takes_output: matches!(command, Command::ResolveSucceeded { .. }),
+            takes_deadline: matches!(command, Command::Extend { .. }),
         }
     }
 }
 
-const fn words(command: &Command) -> (&'static str, &'static str) {
+const fn words(command: &Command, mode: Mode) -> (&'static str, &'static str) {
     match command {
+        Command::Commit => (
+            "Commit",
+            "You decide for the client: what it called counts as done, and confirmations and \
+             messages go out.",
+        ),
+        Command::Cancel if matches!(mode, Mode::Interactive) => (
+            "Roll back",
+            "You decide for the client: whatever it may have called is undone or cancelled.",
+        ),
+        Command::Extend { .. } => {
+            ("Extend", "The client gets more time: the new deadline counts from now.")
+        }
         Command::Pause => ("Pause", "Nothing new starts. Calls that are in flight are heard out."),
         Command::Resume => ("Resume", "What was held back starts."),
         Command::Cancel => (
@@ -122,6 +168,10 @@ const fn words(command: &Command) -> (&'static str, &'static str) {
             "It is undone",
             "You have looked at the participant: the effect is undone, or you have undone it by hand.",
         ),
+        Command::Enlist { .. }
+        | Command::ParentDecided { .. }
+        | Command::Replace
+        | Command::ReleaseLock => ("Nothing", "No form of this page sends it."),
         Command::Abandon => (
             "Abandon",
             "The saga ends as it stands. What is half done stays half done and is yours to mend.",
@@ -130,27 +180,40 @@ const fn words(command: &Command) -> (&'static str, &'static str) {
 }
 
 /// What a form sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Asked {
     pub(crate) command: Command,
     pub(crate) reason: String,
 }
 
-/// Reads a form.
+/// The value of a form's field, without white space around it.
+pub(crate) fn field<'a>(pairs: &'a [(String, String)], name: &str) -> &'a str {
+    pairs.iter().find(|(own, _)| own == name).map_or("", |(_, value)| value.trim())
+}
+
+/// The reason that a form gives.
 ///
 /// # Errors
 ///
 /// A sentence for the one who sent it.
-pub(crate) fn read(pairs: &[(String, String)]) -> Result<Asked, String> {
-    let field = |name: &str| {
-        pairs.iter().find(|(own, _)| own == name).map_or("", |(_, value)| value.trim())
-    };
-    let reason = field("reason").to_owned();
+pub(crate) fn reason(pairs: &[(String, String)]) -> Result<String, String> {
+    let reason = field(pairs, "reason").to_owned();
     if reason.len() > REASON_BYTES_MAX || reason.contains('\0') {
         return Err(format!(
             "The reason must have at most {REASON_BYTES_MAX} bytes and no NUL character."
         ));
     }
+    Ok(reason)
+}
+
+/// Reads a form that was sent at the time `now`.
+///
+/// # Errors
+///
+/// A sentence for the one who sent it.
+pub(crate) fn read(pairs: &[(String, String)], now: Timestamp) -> Result<Asked, String> {
+    let field = |name: &str| field(pairs, name);
+    let reason = reason(pairs)?;
     let step = || {
         StepId::new(field("step")).map_err(|error| format!("The step {:?} {error}.", field("step")))
     };
@@ -159,6 +222,8 @@ pub(crate) fn read(pairs: &[(String, String)]) -> Result<Asked, String> {
         "resume" => Command::Resume,
         "cancel" => Command::Cancel,
         "abandon" => Command::Abandon,
+        "commit" => Command::Commit,
+        "extend" => Command::Extend { until: now.after(deadline(field("deadline"))?) },
         "retry" if field("step").is_empty() => Command::RetryNow { step: None },
         "retry" => Command::RetryNow { step: Some(step()?) },
         "skip" => Command::Skip { step: step()? },
@@ -169,11 +234,19 @@ pub(crate) fn read(pairs: &[(String, String)]) -> Result<Asked, String> {
         "resolve-undone" => Command::ResolveUndone { step: step()? },
         other => return Err(format!("{other:?} is no command.")),
     };
-    let form = CommandForm::new(&command);
+    let form = CommandForm::new(&command, Mode::Definition);
     if form.needs_reason && reason.is_empty() {
         return Err(format!("“{}” needs a reason, for the journal.", form.label));
     }
     Ok(Asked { command, reason })
+}
+
+fn deadline(text: &str) -> Result<Duration, String> {
+    let deadline = parse_duration(text).map_err(|error| format!("The new deadline: {error}."))?;
+    if (DEADLINE_MIN..=DEADLINE_MAX).contains(&deadline) {
+        return Ok(deadline);
+    }
+    Err(format!("The new deadline must be 1s to 366d from now, not {text}."))
 }
 
 fn output(text: &str) -> Result<Option<Json>, String> {
@@ -194,6 +267,8 @@ pub(crate) fn done(word: &str) -> Option<&'static str> {
         "skip" => "The step is skipped.",
         "resolve-succeeded" | "resolve-failed" | "resolve-undone" => "The step is resolved.",
         "abandon" => "The saga is abandoned.",
+        "commit" => "The commit is in the journal.",
+        "extend" => "The deadline is put off.",
         _ => return None,
     })
 }
@@ -205,7 +280,7 @@ mod tests {
     fn form(pairs: &[(&str, &str)]) -> Result<Asked, String> {
         let pairs: Vec<_> =
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        read(&pairs)
+        read(&pairs, Timestamp(0))
     }
 
     #[test]
@@ -213,11 +288,15 @@ mod tests {
         let step = Some(StepId::new("charge").unwrap());
         let asked = form(&[("command", "retry"), ("step", "charge"), ("reason", "")]).unwrap();
         assert_eq!(asked.command, Command::RetryNow { step });
-        for word in ["pause", "resume", "cancel", "abandon", "skip", "resolve-succeeded"] {
+        for word in ["pause", "resume", "cancel", "abandon", "skip", "resolve-succeeded", "commit"]
+        {
             let asked = form(&[("command", word), ("step", "a"), ("reason", "seen")]).unwrap();
             assert_eq!(asked.command.as_str(), word);
             assert!(done(word).is_some());
         }
+        let asked = form(&[("command", "extend"), ("deadline", "1m30s")]).unwrap();
+        assert_eq!(asked.command, Command::Extend { until: Timestamp(90_000_000) });
+        assert!(done("extend").is_some());
     }
 
     #[test]
@@ -229,5 +308,9 @@ mod tests {
         let output =
             [("command", "resolve-succeeded"), ("step", "a"), ("output", "{"), ("reason", "x")];
         assert!(form(&output).unwrap_err().contains("JSON"));
+        for deadline in ["", "soon", "10ms", "400d"] {
+            let extend = form(&[("command", "extend"), ("deadline", deadline)]);
+            assert!(extend.unwrap_err().contains("deadline"), "{deadline:?}");
+        }
     }
 }

@@ -126,7 +126,7 @@ fn node(saga: &Saga, index: amends_core::StepIndex, x: i32, y: i32) -> Node {
         let part = After {
             x: offset,
             op: op.as_str(),
-            look: of_call(*op, &call.state),
+            look: of_call(step, *op, &call.state),
             is_idle: call.state == CallState::Idle,
         };
         offset += if *op == Op::Confirm { 84 } else { 0 };
@@ -143,6 +143,7 @@ fn node(saga: &Saga, index: amends_core::StepIndex, x: i32, y: i32) -> Node {
         line: shortened(&line, LINE_CHARS_MAX),
         pivot: step.pivot,
         kind: match step.kind {
+            _ if step.nested.is_some() => "saga",
             StepKind::Saga => "",
             StepKind::Tcc => "TCC",
         },
@@ -159,6 +160,7 @@ fn sentence(saga: &Saga, index: amends_core::StepIndex) -> String {
         "{} ({}, {}{}{}): {}",
         step.id,
         match step.kind {
+            _ if step.nested.is_some() => "nested saga",
             StepKind::Saga => "saga step",
             StepKind::Tcc => "TCC step",
         },
@@ -175,7 +177,7 @@ fn sentence(saga: &Saga, index: amends_core::StepIndex) -> String {
         text.push_str(&names.join(", "));
     }
     for op in operations(saga, index).into_iter().skip(1) {
-        let word = of_call(op, &saga.step(index).call(op).state).word;
+        let word = of_call(step, op, &saga.step(index).call(op).state).word;
         for part in ["; ", op.as_str(), " ", word] {
             text.push_str(part);
         }

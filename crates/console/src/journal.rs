@@ -1,7 +1,7 @@
 //! Facts of a journal in words.
 
-use amends_core::definition::Definition;
-use amends_core::saga::{Actor, Decision, Event, Record};
+use amends_core::definition::{Branch, BranchWork, Definition, Mode};
+use amends_core::saga::{Actor, Decision, Event, Record, SkipReason};
 use amends_core::{StepIndex, Timestamp};
 
 use crate::look::Look;
@@ -41,17 +41,29 @@ impl Entry {
             offset: format!("+{}", fine(record.at.since(origin))),
             look: look(&record.event),
             step: record.event.step().and_then(name).unwrap_or_default(),
-            sentence: sentence(record),
+            sentence: sentence(record, nobody(definition.mode)),
             json: Payload::from_text(&raw, FACT_BYTES_MAX),
         }
     }
 }
 
-fn sentence(record: &Record) -> String {
+/// Who asked where nobody said who.
+const fn nobody(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Definition => "an operator",
+        Mode::Interactive => "the client",
+    }
+}
+
+fn sentence(record: &Record, nobody: &str) -> String {
+    let asked = |what: &str, by: &Actor| asked(what, by, nobody);
     match &record.event {
         Event::Accepted(_) => "accepted".to_owned(),
         Event::LockGranted { tokens } => format!("lock keys granted ({})", tokens.len()),
         Event::Started => "started".to_owned(),
+        Event::StepSkipped { reason: SkipReason::Decided, .. } => {
+            "skipped, since the decision is known".to_owned()
+        }
         Event::StepSkipped { reason, .. } => format!("skipped by {}", reason.as_str()),
         Event::CallStarted { op, attempt, .. } => format!("{op}: attempt {attempt} may leave"),
         Event::CallAnswered { op, attempt, answer, .. } => {
@@ -77,6 +89,13 @@ fn sentence(record: &Record) -> String {
         }
         Event::DeadlinePassed => "the deadline passed".to_owned(),
         Event::LockWaitPassed => "the longest wait for the lock keys passed".to_owned(),
+        Event::BranchEnlisted { branch } => enlisted(branch),
+        Event::CommitRequested { by } => asked("commit asked for", by),
+        Event::DeadlineExtended { until, by } => {
+            let left = fine(until.since(record.at));
+            asked(&format!("deadline put off to {left} from then on"), by)
+        }
+        Event::LockReleased { by } => asked("lock keys taken away", by),
         Event::CancelRequested { by } => asked("cancel asked for", by),
         Event::Paused { by } => asked("paused", by),
         Event::Resumed { by } => asked("resumed", by),
@@ -96,8 +115,24 @@ fn sentence(record: &Record) -> String {
     }
 }
 
-fn asked(what: &str, by: &Actor) -> String {
-    let who = if by.name.is_empty() { "an operator" } else { &by.name };
+fn enlisted(branch: &Branch) -> String {
+    let id = &branch.id;
+    match &branch.work {
+        BranchWork::Compensation { participant, .. } => {
+            format!("branch {id} enlisted: the client calls {participant}, an abort undoes it")
+        }
+        BranchWork::Tcc { participant, .. } => {
+            format!("branch {id} enlisted: TCC with {participant}, the client calls try")
+        }
+        BranchWork::Message { participant, .. } => {
+            format!("branch {id} enlisted: a message to {participant} after the commit")
+        }
+        BranchWork::Saga(nested) => format!("branch {id} enlisted: saga {}", nested.saga_id),
+    }
+}
+
+fn asked(what: &str, by: &Actor, nobody: &str) -> String {
+    let who = if by.name.is_empty() { nobody } else { &by.name };
     if by.reason.is_empty() {
         format!("{what} by {who}")
     } else {
@@ -118,10 +153,14 @@ fn look(event: &Event) -> Look {
         Event::Decided { decision: Decision::Abort, .. } => Look::new("undo", "flag", "abort"),
         Event::DeadlinePassed | Event::LockWaitPassed => Look::new("warn", "clock", "late"),
         Event::CancelRequested { .. }
+        | Event::CommitRequested { .. }
+        | Event::DeadlineExtended { .. }
+        | Event::LockReleased { .. }
         | Event::Paused { .. }
         | Event::Resumed { .. }
         | Event::RetryForced { .. }
         | Event::CallResolved { .. } => Look::new("confirm", "person", "operator"),
+        Event::BranchEnlisted { .. } => Look::new("active", "person", "branch"),
         Event::Recovered { .. } => Look::new("warn", "retry", "recovered"),
         Event::Ended { .. } => Look::new("idle", "flag", "end"),
         Event::Accepted(_) | Event::LockGranted { .. } | Event::Started => {

@@ -1,4 +1,4 @@
-//! The web pages: sagas, and one saga with its graph, timeline, journal and commands.
+//! The web pages: sagas, one saga with its graph, timeline, journal and commands, and lock keys.
 //!
 //! Pages are made on the server and work without a script; a small script keeps them current. All
 //! that they show and do is to be had from the REST API as well, and nothing is decided here: what
@@ -17,10 +17,13 @@ mod graph;
 mod journal;
 mod layout;
 mod live;
+mod lock_page;
+mod locks_page;
 mod look;
 mod moment;
 mod page;
 mod payload;
+mod saga_locks;
 mod saga_page;
 mod saga_route;
 mod sagas_page;
@@ -56,6 +59,8 @@ pub fn router(engine: Engine) -> Router {
         .route("/console/sagas", get(sagas_page::list))
         .route("/console/sagas/{id}", get(saga_route::show))
         .route("/console/sagas/{id}/commands", post(saga_route::command))
+        .route("/console/locks", get(locks_page::list))
+        .route("/console/lock", get(lock_page::show).post(lock_page::release))
         .route("/console/events", get(live::events))
         .route("/console/theme", post(theme::choose))
         .route("/console/{*rest}", get(elsewhere))

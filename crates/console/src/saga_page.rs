@@ -1,8 +1,10 @@
 //! One saga: what it is, where it stands, how it came there, and what may be asked of it.
 
+use amends_core::definition::{Mode, Starts, Step, StepKind};
 use amends_core::saga::{Call, CallState, Decision, Op, Record, Saga};
 use amends_core::{SagaId, StepIndex, Timestamp};
 use amends_engine::SagaDetail;
+use amends_ports::store::SagaLock;
 use askama::Template;
 
 use crate::command::{CommandForm, StepCommands, on_saga, on_steps};
@@ -13,6 +15,7 @@ use crate::look::Look;
 use crate::moment::{Moment, exact, fine};
 use crate::page::Frame;
 use crate::payload::Payload;
+use crate::saga_locks::{self, KeyRow};
 use crate::step_state::{of_call, of_step, operations};
 use crate::timeline::Timeline;
 
@@ -29,6 +32,12 @@ pub(crate) struct SagaPage {
     id: String,
     definition: String,
     version: Option<u32>,
+    is_interactive: bool,
+    /// The deadline of an interactive transaction whose client has the next word.
+    with_client: bool,
+    client_until: Option<Moment>,
+    /// The saga and the branch of it that this one is.
+    parent: Option<(String, String)>,
     look: Look,
     paused: bool,
     is_ended: bool,
@@ -40,7 +49,7 @@ pub(crate) struct SagaPage {
     times: Vec<(&'static str, Moment)>,
     decision: &'static str,
     reason: String,
-    keys: Vec<(String, String)>,
+    keys: Vec<KeyRow>,
     labels: Vec<(String, String)>,
     trace_id: String,
     fact_count: u64,
@@ -81,12 +90,16 @@ pub(crate) struct Shown {
     /// Whether that page was asked for by number, rather than the newest one.
     pub(crate) is_numbered: bool,
     pub(crate) notice: Option<Notice>,
+    /// The lock keys that it has or waits for.
+    pub(crate) locks: Vec<SagaLock>,
 }
 
 #[derive(Debug)]
 struct StepRow {
     id: String,
     participant: String,
+    /// The saga that the step is.
+    nested: String,
     look: Look,
     marks: Vec<&'static str>,
     calls: Vec<CallLine>,
@@ -122,17 +135,27 @@ impl SagaPage {
             id: saga.id().to_string(),
             definition: accepted.definition_name.to_string(),
             version: accepted.definition_version,
+            is_interactive: saga.mode() == Mode::Interactive,
+            with_client: saga.waits_for_client(),
+            client_until: saga
+                .deadline_at()
+                .filter(|_| saga.waits_for_client() && !saga.is_past_deadline())
+                .map(|at| Moment::new(at, now)),
+            parent: accepted
+                .parent
+                .as_ref()
+                .map(|parent| (parent.saga_id.to_string(), parent.branch.to_string())),
             look: Look::of_status(saga.status()),
             paused: saga.is_paused() && !saga.status().is_terminal(),
             is_ended: saga.status().is_terminal(),
             explanation: saga.explain(),
-            commands: on_saga(saga),
+            commands: on_saga(saga, now),
             step_commands: on_steps(saga),
             took: fine(until.since(origin)),
             times: times(saga, shown.detail.updated_at, now),
             decision: saga.decision().map_or("", Decision::as_str),
             reason: saga.reason().unwrap_or_default().to_owned(),
-            keys: keys(saga),
+            keys: saga_locks::rows(saga, &shown.locks),
             labels: labels(saga),
             trace_id: trace_id(accepted.traceparent.as_deref()),
             fact_count: saga.fact_count(),
@@ -164,7 +187,7 @@ fn times(saga: &Saga, updated_at: Timestamp, now: Timestamp) -> Vec<(&'static st
     let accepted = saga.accepted();
     let ended = saga.ended_at();
     let start = accepted.start_at.filter(|at| *at > saga.accepted_at());
-    let deadline = accepted.deadline_at.filter(|_| ended.is_none());
+    let deadline = saga.deadline_at().filter(|_| ended.is_none());
     let all = [
         ("Accepted", Some(saga.accepted_at())),
         ("Starts", start.filter(|at| *at > now)),
@@ -173,15 +196,6 @@ fn times(saga: &Saga, updated_at: Timestamp, now: Timestamp) -> Vec<(&'static st
         ("Ended", ended),
     ];
     all.into_iter().filter_map(|(name, at)| Some((name, Moment::new(at?, now)))).collect()
-}
-
-fn keys(saga: &Saga) -> Vec<(String, String)> {
-    let tokens = saga.tokens();
-    let token = |key| {
-        let granted = tokens.iter().find(|(own, _)| own == key);
-        granted.map(|(_, token)| token.0.to_string()).unwrap_or_default()
-    };
-    saga.accepted().lock_keys.iter().map(|key| (key.to_string(), token(key))).collect()
 }
 
 fn labels(saga: &Saga) -> Vec<(String, String)> {
@@ -224,19 +238,15 @@ impl StepRow {
     fn new(saga: &Saga, index: StepIndex, now: Timestamp) -> Self {
         let (step, state) = (saga.definition().step(index), saga.step(index));
         let ops = operations(saga, index);
-        let marks = [
-            (step.pivot, "pivot"),
-            (step.kind == amends_core::definition::StepKind::Tcc, "TCC"),
-            (step.optional, "optional"),
-            (step.when.is_some(), "conditional"),
-            (step.undo.is_none(), "no undo"),
-        ];
+        let nested = step.nested.as_ref();
         Self {
             id: step.id.to_string(),
-            participant: step.participant.to_string(),
+            participant: nested
+                .map_or(step.participant.to_string(), |nested| nested.definition_name.to_string()),
+            nested: nested.map(|nested| nested.saga_id.to_string()).unwrap_or_default(),
             look: of_step(saga, index),
-            marks: marks.into_iter().filter(|(is_so, _)| *is_so).map(|(_, word)| word).collect(),
-            calls: ops.iter().map(|op| CallLine::new(*op, state.call(*op), now)).collect(),
+            marks: marks(step),
+            calls: ops.iter().map(|op| CallLine::new(step, *op, state.call(*op), now)).collect(),
             problems: ops.iter().filter_map(|op| ProblemLine::new(*op, state.call(*op))).collect(),
             output: state
                 .forward
@@ -247,9 +257,26 @@ impl StepRow {
     }
 }
 
+/// What is particular to a step, in words.
+fn marks(step: &Step) -> Vec<&'static str> {
+    let is_nested = step.nested.is_some();
+    let marks = [
+        (step.starts == Starts::ByClient, "called by the client"),
+        (step.starts == Starts::AfterCommit, "message"),
+        (step.starts == Starts::WhenSilent, "check-back"),
+        (is_nested, "nested saga"),
+        (step.pivot && step.starts != Starts::WhenSilent, "pivot"),
+        (step.kind == StepKind::Tcc && !is_nested, "TCC"),
+        (step.optional, "optional"),
+        (step.when.is_some(), "conditional"),
+        (step.undo.is_none() && step.starts == Starts::InOrder, "no undo"),
+    ];
+    marks.into_iter().filter(|(is_so, _)| *is_so).map(|(_, word)| word).collect()
+}
+
 impl CallLine {
-    fn new(op: Op, call: &Call, now: Timestamp) -> Self {
-        let look = of_call(op, &call.state);
+    fn new(step: &Step, op: Op, call: &Call, now: Timestamp) -> Self {
+        let look = of_call(step, op, &call.state);
         let attempts = match (call.attempts, &call.state) {
             (0, _) | (1, CallState::Succeeded) => None,
             (1, _) => Some("1 attempt".to_owned()),

@@ -52,7 +52,7 @@ pub(crate) async fn command(
         let text = "Nothing was done: the form was not sent by a page of this console.".to_owned();
         return page(&engine, frame, &id, None, StatusCode::FORBIDDEN, refused(text)).await;
     }
-    let asked = match read_command(&pairs) {
+    let asked = match read_command(&pairs, engine.now()) {
         Ok(asked) => asked,
         Err(text) => {
             let status = StatusCode::UNPROCESSABLE_ENTITY;
@@ -128,7 +128,12 @@ async fn shown(
         }
         None => facts(engine, id, first, JOURNAL_FACTS).await?,
     };
-    Ok(Some(Shown { detail, newest, journal, is_numbered: from.is_some(), notice }))
+    let locks = if detail.saga.accepted().lock_keys.is_empty() || detail.saga.ended_at().is_some() {
+        Vec::new()
+    } else {
+        engine.lock_places(id).await?
+    };
+    Ok(Some(Shown { detail, newest, journal, is_numbered: from.is_some(), notice, locks }))
 }
 
 /// Up to `most` facts from number `from` on; the store may answer fewer at once than it is asked.
@@ -153,7 +158,7 @@ async fn facts(engine: &Engine, id: &SagaId, from: u64, most: u64) -> Result<Par
 }
 
 /// Who a proxy in front says is signed in, as for the REST API.
-fn actor(headers: &HeaderMap) -> String {
+pub(crate) fn actor(headers: &HeaderMap) -> String {
     let name = headers.get("amends-actor").and_then(|name| name.to_str().ok()).unwrap_or_default();
     name.chars().filter(|c| !c.is_control()).take(ACTOR_BYTES_MAX).collect()
 }

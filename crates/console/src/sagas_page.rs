@@ -15,6 +15,7 @@ use crate::filter::{Conditions, cursor_before};
 use crate::look::Look;
 use crate::moment::{Moment, fine};
 use crate::page::{Frame, respond, store_away};
+use crate::saga_locks::lock_link;
 
 /// Rows of a page.
 const ROWS: u16 = 50;
@@ -72,6 +73,8 @@ pub(crate) struct SagaRow {
     version: Option<u32>,
     keys: Vec<String>,
     more_keys: usize,
+    /// To the queue of the first key, while it waits there.
+    queue_link: Option<String>,
     started: Moment,
     /// How long it ran, or runs.
     age: String,
@@ -187,6 +190,11 @@ impl SagaRow {
             definition: summary.definition.to_string(),
             version: summary.version,
             keys: summary.lock_keys.iter().take(1).map(ToString::to_string).collect(),
+            queue_link: summary
+                .lock_keys
+                .first()
+                .filter(|_| summary.status == Status::Queued)
+                .map(|key| lock_link(key.as_str())),
             more_keys: summary.lock_keys.len().saturating_sub(1),
             started: Moment::new(summary.created_at, now),
             age: fine(until.since(summary.created_at)),

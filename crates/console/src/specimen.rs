@@ -11,6 +11,7 @@ use amends_core::saga::{
 };
 use amends_core::{Json, LockKey, SagaId, Timestamp};
 use amends_engine::SagaDetail;
+use amends_ports::store::SagaLock;
 
 use crate::saga_page::{Part, Shown};
 
@@ -33,6 +34,7 @@ pub(crate) struct Specimen {
     pub(crate) saga: Saga,
     pub(crate) records: Vec<Record>,
     pub(crate) now: Timestamp,
+    pub(crate) locks: Vec<SagaLock>,
     open: Vec<Effect>,
 }
 
@@ -56,9 +58,13 @@ impl Specimen {
             deadline_at: definition.deadline.map(|deadline| NOON.after(deadline)),
             lock_wait_until: None,
             traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+            prepared: None,
+            cancelled: None,
+            parent: None,
         };
         let (saga, handled) = Saga::accept(definition, accepted, NOON);
-        let mut specimen = Self { saga, records: Vec::new(), now: NOON, open: Vec::new() };
+        let mut specimen =
+            Self { saga, records: Vec::new(), now: NOON, locks: Vec::new(), open: Vec::new() };
         specimen.take(handled);
         specimen
     }
@@ -123,6 +129,7 @@ impl Specimen {
             journal: part,
             is_numbered: false,
             notice: None,
+            locks: self.locks,
         };
         (self.now, shown)
     }

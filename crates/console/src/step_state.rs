@@ -1,7 +1,7 @@
 //! Where a step and each of its calls stand, in the words of the REST API.
 
 use amends_core::StepIndex;
-use amends_core::definition::StepKind;
+use amends_core::definition::{Starts, Step, StepKind};
 use amends_core::saga::{Call, CallState, Decision, Op, Saga};
 
 use crate::look::Look;
@@ -28,7 +28,18 @@ pub(crate) fn of_step(saga: &Saga, index: StepIndex) -> Look {
     if state.confirm.state != CallState::Idle {
         return Look::new("confirm", "confirm", "confirming");
     }
+    let is_open = saga.decision().is_none();
     match state.forward.state {
+        CallState::Idle if step.starts == Starts::ByClient && is_open => with_client(),
+        CallState::GivenUp if step.starts == Starts::ByClient => {
+            Look::new("undo", "undo", "to be undone")
+        }
+        CallState::Idle if step.starts == Starts::AfterCommit && is_open => {
+            Look::new("idle", "clock", "after the commit")
+        }
+        CallState::Idle if step.starts == Starts::WhenSilent && is_open => {
+            Look::new("idle", "dot", "not asked")
+        }
         CallState::Idle if saga.status().is_terminal() => Look::new("off", "dot", "not run"),
         CallState::Idle if saga.decision() == Some(Decision::Abort) => {
             Look::new("off", "dot", "not run")
@@ -45,9 +56,16 @@ pub(crate) fn of_step(saga: &Saga, index: StepIndex) -> Look {
     }
 }
 
-/// Where one call stands.
-pub(crate) fn of_call(op: Op, state: &CallState) -> Look {
+const fn with_client() -> Look {
+    Look::new("active", "person", "with client")
+}
+
+/// Where one call of a step stands.
+pub(crate) fn of_call(step: &Step, op: Op, state: &CallState) -> Look {
+    let by_client = op.is_forward() && step.starts == Starts::ByClient;
     match state {
+        CallState::Idle if by_client => with_client(),
+        CallState::GivenUp if by_client => Look::new("warn", "question", "outcome unknown"),
         CallState::Idle => Look::new("idle", "dot", "not called"),
         CallState::InFlight => Look::of_open_attempt(op),
         CallState::Pending { .. } => Look::new("active", "clock", "accepted, to be completed"),

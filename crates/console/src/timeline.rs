@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use amends_core::definition::Definition;
+use amends_core::definition::{Branch, Definition};
 use amends_core::saga::{Decision, Event, Op, OutcomeKind, Record};
 use amends_core::{StepIndex, Timestamp};
 
@@ -97,6 +97,9 @@ impl Timeline {
         let mut facts = Facts::default();
         for record in records {
             facts.take(record);
+            if let Event::BranchEnlisted { branch } = &record.event {
+                facts.enlisted(definition, branch, record.at);
+            }
         }
         let from = records.first().map_or(now, |record| record.at);
         let last = records.iter().map(|record| record.at).max().unwrap_or(now);
@@ -153,6 +156,8 @@ impl Timeline {
 struct Facts {
     lines: Vec<Line>,
     marks: Vec<(Timestamp, &'static str, String)>,
+    /// Calls that the client makes, before the decision.
+    with_client: Vec<(StepIndex, Op)>,
     is_ended: bool,
 }
 
@@ -167,6 +172,25 @@ impl Facts {
 
     fn mark(&mut self, at: Timestamp, tone: &'static str, text: &str) {
         self.marks.push((at, tone, text.to_owned()));
+    }
+
+    /// What the client calls itself is with the client until the decision.
+    fn enlisted(&mut self, definition: &Definition, branch: &Branch, at: Timestamp) {
+        if let (Some(step), Some(op)) =
+            (definition.index_of(branch.id.as_str()), branch.client_op())
+        {
+            self.with_client.push((step, op));
+            let look = Look::new("active", "person", "with client");
+            let text = "with the client".to_owned();
+            self.line(Some((step, op))).open("pending", at, look, text);
+        }
+    }
+
+    fn decided(&mut self, at: Timestamp, tone: &'static str, text: &str) {
+        for call in std::mem::take(&mut self.with_client) {
+            self.line(Some(call)).close(at);
+        }
+        self.mark(at, tone, text);
     }
 
     fn take(&mut self, record: &Record) {
@@ -216,8 +240,15 @@ impl Facts {
                 line.close(at);
             }
             Event::CallGivenUp { step, op } => self.line(Some((*step, *op))).close(at),
-            Event::Decided { decision: Decision::Commit, .. } => self.mark(at, "good", "commit"),
-            Event::Decided { decision: Decision::Abort, .. } => self.mark(at, "undo", "abort"),
+            Event::Decided { decision: Decision::Commit, .. } => {
+                self.decided(at, "good", "commit");
+            }
+            Event::Decided { decision: Decision::Abort, .. } => {
+                self.decided(at, "undo", "abort");
+            }
+            Event::CommitRequested { .. } => self.mark(at, "good", "commit asked"),
+            Event::DeadlineExtended { .. } => self.mark(at, "idle", "more time"),
+            Event::LockReleased { .. } => self.mark(at, "warn", "lock keys taken away"),
             Event::DeadlinePassed => self.mark(at, "warn", "deadline"),
             Event::LockWaitPassed => self.mark(at, "warn", "waited too long"),
             Event::CancelRequested { .. } => self.mark(at, "undo", "cancel asked"),
@@ -230,7 +261,10 @@ impl Facts {
                     line.close(at);
                 }
             }
-            Event::LockGranted { .. } | Event::StepSkipped { .. } | Event::RetryForced { .. } => {}
+            Event::LockGranted { .. }
+            | Event::BranchEnlisted { .. }
+            | Event::StepSkipped { .. }
+            | Event::RetryForced { .. } => {}
         }
     }
 }

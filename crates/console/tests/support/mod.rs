@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use amends_core::definition::{Format, Registry, parse_text};
 use amends_core::saga::{Answer, AttemptFailure, OutcomeKind, Problem, Saga};
-use amends_core::{DefinitionName, Json, SagaId};
+use amends_core::{DefinitionName, SagaId};
 use amends_engine::{Chosen, Engine, EngineConfig, NoTracing, Ports, Submission};
 use amends_ports::testing::{MemoryStore, ScriptedParticipants, TestClock, TestIds};
 use axum::Router;
@@ -121,15 +121,9 @@ impl World {
         let saga_id = SagaId::new(id).unwrap();
         let name = DefinitionName::new("order").unwrap();
         let submission = Submission {
-            definition: Chosen::Stored { name, version: None },
             saga_id: Some(saga_id.clone()),
-            idempotency_key: None,
-            request_digest: id.to_owned(),
-            input: Json::null(),
             labels: BTreeMap::from([("tenant".to_owned(), "acme".to_owned())]),
-            start_at: None,
-            deadline: None,
-            traceparent: None,
+            ..Submission::new(Chosen::Stored { name, version: None }, id.to_owned())
         };
         self.engine.submit(submission).await.unwrap();
         saga_id
