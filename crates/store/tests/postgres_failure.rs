@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amends_core::definition::Digest;
-use amends_core::saga::{Event, Record, Status};
-use amends_core::{DefinitionName, SagaId, Timestamp};
+use amends_core::saga::{Event, Record, Status, Token};
+use amends_core::{DefinitionName, LockKey, SagaId, Timestamp};
 use amends_ports::Store as _;
 use amends_ports::store::{
-    Append, Batch, CoordinatorId, Header, Lease, NewSaga, Partition, Tickets, Wake, WriteError,
+    AcceptOutcome, Append, Batch, CoordinatorId, Header, Lease, NewSaga, Partition, Tickets, Wake,
+    WriteError,
 };
 use amends_store::OpenError;
 use amends_store::postgres::{PostgresOptions, PostgresStore};
@@ -70,6 +71,18 @@ fn keyed_saga(text: &str, number: u64) -> NewSaga {
     NewSaga { idempotency_key: key, ..new_saga(text, number, Wake::InMemory) }
 }
 
+fn append_of(text: &str, from: u64, number: u64) -> Append {
+    Append {
+        saga_id: id(text),
+        partition: Partition(0),
+        from,
+        records: fact(number),
+        record_count: 1,
+        header: None,
+        tickets: Tickets::Keep,
+    }
+}
+
 /// A store behind a proxy, and the same one without, which owns all partitions.
 struct World {
     proxy: Proxy,
@@ -93,25 +106,28 @@ impl World {
     }
 
     async fn accept(&self, new: NewSaga) -> Result<(), WriteError> {
-        let batch = Batch { leases: self.leases.clone(), accepts: vec![new], ..Batch::default() };
+        let batch = Batch { accepts: vec![new], ..self.batch() };
         self.store.write(&batch).await.map(|_| ())
     }
 
-    fn appending(&self, text: &str, from: u64, number: u64) -> Batch {
-        let append = Append {
-            saga_id: id(text),
-            partition: Partition(0),
-            from,
-            records: fact(number),
-            record_count: 1,
-            header: None,
-            tickets: Tickets::Keep,
-        };
-        Batch { leases: self.leases.clone(), appends: vec![append], ..Batch::default() }
+    /// An empty batch under every lease.
+    fn batch(&self) -> Batch {
+        Batch { leases: self.leases.clone(), ..Batch::default() }
+    }
+
+    /// Makes a saga that asks for the lock key `k`, not through the proxy; its token, if granted.
+    async fn enter(&self, text: &str) -> Option<Token> {
+        let lock_keys = vec![LockKey::new("k").unwrap()];
+        let new = NewSaga { lock_keys, ..new_saga(text, 1, Wake::InMemory) };
+        let batch = Batch { accepts: vec![new], ..self.batch() };
+        let mut written = self.direct.write(&batch).await.unwrap();
+        let AcceptOutcome::Created { tokens } = written.accepts.remove(0) else { return None };
+        tokens.map(|tokens| tokens[0])
     }
 
     async fn append(&self, text: &str, from: u64, number: u64) -> Result<(), WriteError> {
-        self.store.write(&self.appending(text, from, number)).await.map(|_| ())
+        let batch = Batch { appends: vec![append_of(text, from, number)], ..self.batch() };
+        self.store.write(&batch).await.map(|_| ())
     }
 
     /// How many facts the saga has, once nothing can be on its way any more.
@@ -226,6 +242,31 @@ async fn a_taker_waits_for_a_commit_of_an_expired_owner() {
     let (written, taken) = tokio::join!(write, take);
     written.unwrap();
     assert_eq!(taken.unwrap().len(), 8);
+}
+
+#[tokio::test]
+async fn a_grant_that_waited_while_its_key_was_forgotten_gets_a_greater_token() {
+    let world = World::new(server::options()).await;
+    let mut newest = Token(0);
+    for round in 0..3 {
+        let name = format!("s{round}");
+        newest = world.enter(&name).await.unwrap();
+        let release = Append { tickets: Tickets::Release, ..append_of(&name, 1, 2) };
+        let batch = Batch { appends: vec![release], ..world.batch() };
+        world.direct.write(&batch).await.unwrap();
+    }
+    world.proxy.set("COMMIT\0", Action::Hold).await;
+    let mut forget = pin!(world.store.forget_idle_locks(9));
+    tokio::select! {
+        _ = &mut forget => unreachable!("its commit is held"),
+        () = world.proxy.sprung() => {}
+    }
+    let mut enter = pin!(world.enter("late"));
+    assert!(timeout(A_WHILE, &mut enter).await.is_err(), "the key is being forgotten");
+    world.proxy.let_go();
+    let (forgotten, granted) = tokio::join!(forget, enter);
+    assert_eq!(forgotten.unwrap(), 1);
+    assert!(granted.unwrap() > newest, "{granted:?} after {newest:?}");
 }
 
 #[tokio::test]
