@@ -4,10 +4,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use amends_core::definition::{Fault, FaultCode};
-use amends_core::{Json, Timestamp, parse_duration};
+use amends_core::{Json, Timestamp, format_duration, parse_duration};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -119,6 +120,34 @@ impl<'a> Fields<'a> {
         None
     }
 
+    /// A field that is a duration within bounds.
+    pub(crate) fn duration_in(
+        &mut self,
+        name: &'static str,
+        bounds: &RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        let duration = self.duration(name)?;
+        if bounds.contains(&duration) {
+            return Some(duration);
+        }
+        let (from, to) = (format_duration(*bounds.start()), format_duration(*bounds.end()));
+        self.fault(name, FaultCode::OutOfRange, format!("must be {from} to {to}"));
+        None
+    }
+
+    /// A field that is a list of at most `max` items, each of them anything.
+    pub(crate) fn list(&mut self, name: &'static str, max: usize) -> Option<Vec<&'a RawValue>> {
+        let raw = self.raw(name)?;
+        match serde_json::from_str::<Vec<&'a RawValue>>(raw.get()) {
+            Ok(items) if items.len() <= max => return Some(items),
+            Ok(_) => {
+                self.fault(name, FaultCode::TooLarge, format!("must have at most {max} items"));
+            }
+            Err(_) => self.fault(name, FaultCode::WrongType, "must be a list"),
+        }
+        None
+    }
+
     /// A field that is a time.
     pub(crate) fn time(&mut self, name: &'static str) -> Option<Timestamp> {
         let text = self.text(name)?;
@@ -169,6 +198,11 @@ impl<'a> Fields<'a> {
     /// Adds a fault of `name`.
     pub(crate) fn fault(&mut self, name: &str, code: FaultCode, detail: impl Into<String>) {
         self.faults.push(Fault::new(format!("/{}", escape(name)), code, detail));
+    }
+
+    /// Adds a fault of a place below `name`, as `name/place`.
+    pub(crate) fn fault_at(&mut self, place: &str, code: FaultCode, detail: impl Into<String>) {
+        self.faults.push(Fault::new(format!("/{place}"), code, detail));
     }
 
     /// Refuses the object if anything was wrong with it, or if it has a field nobody asked for.

@@ -12,17 +12,17 @@ use crate::body::Fields;
 use crate::extract::{Ids, MaybeJsonText, Parameters};
 use crate::headers;
 use crate::problem::Result;
+use crate::sagas::view;
 use crate::state::AppState;
 use crate::wire::{CommandBody, ProblemBody, ResolveBody, RetryBody, SagaView};
 
 /// Longest reason, in characters.
-const REASON_CHARS_MAX: usize = 1024;
+pub(crate) const REASON_CHARS_MAX: usize = 1024;
 
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(pause))
         .routes(routes!(resume))
-        .routes(routes!(cancel))
         .routes(routes!(abandon))
         .routes(routes!(retry))
         .routes(routes!(skip))
@@ -39,21 +39,24 @@ async fn carry_out(
 ) -> Result<Json<SagaView>> {
     tracing::Span::current().record("saga.id", id.as_str());
     let detail = state.engine.command(id, command, by).await?;
-    Ok(Json(SagaView::from(&detail)))
+    Ok(Json(view(state, &detail).await))
 }
 
-fn open(body: &MaybeJsonText) -> Result<Fields<'_>> {
+/// The body's fields; none if it was left out.
+pub(crate) fn open(body: &MaybeJsonText) -> Result<Fields<'_>> {
     body.as_str().map_or_else(|| Ok(Fields::empty()), Fields::read)
 }
 
-fn read_reason(body: &MaybeJsonText) -> Result<CommandBody> {
+/// A body that says no more than why.
+pub(crate) fn read_reason(body: &MaybeJsonText) -> Result<CommandBody> {
     let mut fields = open(body)?;
     let reason = fields.words("reason", REASON_CHARS_MAX);
     fields.finish()?;
     Ok(CommandBody { reason })
 }
 
-fn actor(headers: &HeaderMap, reason: Option<String>) -> Result<Actor> {
+/// Who asks, and why.
+pub(crate) fn actor(headers: &HeaderMap, reason: Option<String>) -> Result<Actor> {
     Ok(Actor { name: headers::actor(headers)?, reason: reason.unwrap_or_default() })
 }
 
@@ -98,12 +101,6 @@ saga_command! {
 saga_command! {
     /// Resume a paused saga.
     resume, "/v1/sagas/{id}/resume", Command::Resume
-}
-saga_command! {
-    /// Cancel a saga.
-    ///
-    /// It aborts and undoes what may have happened. Not possible after the commit decision.
-    cancel, "/v1/sagas/{id}/cancel", Command::Cancel
 }
 saga_command! {
     /// Give a suspended saga up.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use amends_core::{SagaId, Timestamp};
+use amends_core::{LockKey, SagaId, Timestamp};
 use amends_engine::Chosen;
 use sha2::{Digest as _, Sha256};
 
@@ -16,6 +16,16 @@ pub(crate) struct Asked<'a> {
     pub(crate) labels: &'a BTreeMap<String, String>,
     pub(crate) start_at: Option<Timestamp>,
     pub(crate) deadline: Option<Duration>,
+    /// What only an interactive transaction has.
+    pub(crate) transaction: Option<AskedTransaction<'a>>,
+}
+
+/// What the begin of an interactive transaction asks for besides.
+pub(crate) struct AskedTransaction<'a> {
+    pub(crate) lock_keys: &'a [LockKey],
+    pub(crate) lock_wait: Option<Duration>,
+    /// As text.
+    pub(crate) prepared: &'a str,
 }
 
 impl Asked<'_> {
@@ -52,6 +62,15 @@ impl Asked<'_> {
             put(name.as_bytes());
             put(value.as_bytes());
         }
+        if let Some(own) = &self.transaction {
+            // No name of a label is empty, so this is none of them.
+            put(b"");
+            put(&own.lock_wait.map_or(0, |wait| wait.as_micros()).to_be_bytes());
+            put(own.prepared.as_bytes());
+            for key in own.lock_keys {
+                put(key.as_str().as_bytes());
+            }
+        }
         let mut text = String::with_capacity(64);
         for byte in hash.finalize() {
             // Writing to a `String` cannot fail.
@@ -80,7 +99,11 @@ mod tests {
             labels: &none,
             start_at: None,
             deadline: None,
+            transaction: None,
         };
+        let keys = ["a", "b"].map(|key| LockKey::new(key).unwrap());
+        let bare = || AskedTransaction { lock_keys: &[], lock_wait: None, prepared: "" };
+        let with = |own| Asked { transaction: Some(own), ..base() };
         let all = [
             base().digest(),
             Asked { definition: &one, ..base() }.digest(),
@@ -90,6 +113,11 @@ mod tests {
             Asked { labels: &second, ..base() }.digest(),
             Asked { start_at: Some(Timestamp(0)), ..base() }.digest(),
             Asked { deadline: Some(Duration::from_secs(1)), ..base() }.digest(),
+            with(bare()).digest(),
+            with(AskedTransaction { lock_keys: &keys[..1], ..bare() }).digest(),
+            with(AskedTransaction { lock_keys: &keys, ..bare() }).digest(),
+            with(AskedTransaction { prepared: "a", ..bare() }).digest(),
+            with(AskedTransaction { lock_wait: Some(Duration::from_secs(1)), ..bare() }).digest(),
         ];
         let distinct: std::collections::BTreeSet<&String> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());

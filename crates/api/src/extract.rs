@@ -260,7 +260,12 @@ macro_rules! path_ids {
     )+};
 }
 
-path_ids!(amends_core::SagaId, amends_core::DefinitionName, amends_core::ParticipantName);
+path_ids!(
+    amends_core::SagaId,
+    amends_core::DefinitionName,
+    amends_core::ParticipantName,
+    amends_core::LockKey
+);
 
 impl<A: FromStr<Err: fmt::Display>, B: FromStr<Err: fmt::Display>> PathId for (A, B) {
     type Raw = (String, String);

@@ -10,11 +10,13 @@
 //! * Wire types are this crate's own, filled from the core's by exhaustive matches.
 //! * The OpenAPI document is made from the same handlers that answer.
 
+mod begin;
 mod body;
 mod callbacks;
 mod code;
 mod commands;
 mod config;
+mod decide;
 mod definitions;
 mod digest;
 mod docs;
@@ -23,7 +25,9 @@ mod events;
 mod extract;
 mod headers;
 mod health;
+mod interactive;
 mod journal;
+mod locks;
 mod metrics;
 mod openapi;
 mod participants;
@@ -35,6 +39,7 @@ mod sagas;
 mod start;
 mod state;
 mod strict;
+mod waiting;
 pub mod wire;
 
 pub use code::ErrorCode;

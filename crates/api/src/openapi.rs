@@ -9,9 +9,11 @@ use crate::problem::MEDIA_TYPE;
 use crate::router::documented;
 
 /// What each group of routes is about.
-const TAGS: [(&str, &str); 6] = [
+const TAGS: [(&str, &str); 8] = [
     ("sagas", "Start sagas and look at them."),
     ("commands", "What clients and operators may ask of a live saga."),
+    ("transactions", "Interactive ones, whose client brings the branches and decides."),
+    ("locks", "Who holds lock keys, and who waits for them."),
     ("definitions", "What sagas run: named, versioned, immutable."),
     ("participants", "The services that take part."),
     ("callbacks", "For participants that answer later."),

@@ -9,8 +9,8 @@ use utoipa_axum::router::OpenApiRouter;
 use crate::edge::edge;
 use crate::state::AppState;
 use crate::{
-    ApiConfig, ErrorCode, Problem, callbacks, commands, definitions, docs, events, health, journal,
-    metrics, participants, sagas, start,
+    ApiConfig, ErrorCode, Problem, callbacks, commands, decide, definitions, docs, events, health,
+    interactive, journal, locks, metrics, participants, sagas, start,
 };
 
 /// The API over an engine. It has a fallback of its own: what is merged with it must have none.
@@ -33,6 +33,9 @@ pub(crate) fn documented() -> OpenApiRouter<AppState> {
         .merge(journal::routes())
         .merge(events::routes())
         .merge(commands::routes())
+        .merge(decide::routes())
+        .merge(interactive::routes())
+        .merge(locks::routes())
         .merge(definitions::routes())
         .merge(participants::routes())
         .merge(callbacks::routes())

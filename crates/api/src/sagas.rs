@@ -5,6 +5,7 @@ use std::str::FromStr;
 use amends_core::saga::Status;
 use amends_core::{IdError, LockKey, SagaId, Timestamp};
 use amends_engine::SagaDetail;
+use amends_ports::store::SagaLock;
 use amends_ports::{Cursor, SagaFilter};
 use axum::Json;
 use axum::extract::State;
@@ -43,7 +44,22 @@ async fn show_saga(
 ) -> Result<Json<SagaView>> {
     parameters.finish()?;
     let detail = find(&state, &id).await?;
-    Ok(Json(SagaView::from(&detail)))
+    let places = lock_places(&state, &detail).await?;
+    Ok(Json(SagaView::new(&detail, places)))
+}
+
+/// Where a saga stands for its lock keys; asked of the store only if it may stand anywhere.
+async fn lock_places(state: &AppState, detail: &SagaDetail) -> Result<Vec<SagaLock>> {
+    let saga = &detail.saga;
+    if saga.status().is_terminal() || saga.accepted().lock_keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(state.engine.lock_places(saga.id()).await?)
+}
+
+/// A saga as the answer to something that was done: what cannot be read now is left out.
+pub(crate) async fn view(state: &AppState, detail: &SagaDetail) -> SagaView {
+    SagaView::new(detail, lock_places(state, detail).await.unwrap_or_default())
 }
 
 /// The saga, or the problem that there is none.

@@ -1,24 +1,28 @@
 //! Starting sagas. The one route where speed matters: nothing is parsed twice.
 
-use amends_core::definition::{Fault, FaultCode, Format, parse_text};
-use amends_core::saga::Status;
-use amends_core::{Json, SagaId};
-use amends_engine::{Chosen, SagaDetail, Submission, Submitted};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use amends_core::definition::{Fault, FaultCode, Format, Mode, parse_text};
+use amends_core::{DefinitionName, Json, SagaId, Timestamp};
+use amends_engine::{Chosen, Submission, Submitted};
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::value::RawValue;
-use std::time::Duration;
 use tracing::Span;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::begin::{self, Transaction};
 use crate::body::Fields;
 use crate::digest::Asked;
 use crate::extract::JsonText;
 use crate::problem::Result;
+use crate::sagas::view;
 use crate::state::AppState;
+use crate::waiting::{say_applied, settled};
 use crate::wire::{self, DefinitionChoice, ProblemBody, SagaView, SubmitBody};
 use crate::{ErrorCode, Problem, headers};
 
@@ -57,7 +61,8 @@ impl FromRequestParts<AppState> for StartHeaders {
 
 /// Start a saga.
 ///
-/// Runs a stored definition, or one that stands in the request. A repetition with the same
+/// Runs a stored definition, or one that stands in the request; or begins an interactive
+/// transaction (`mode: interactive`), whose client enlists branches and decides. A repetition with the same
 /// `Idempotency-Key` or `id` and the same content gives the same saga.
 #[utoipa::path(
     post,
@@ -66,7 +71,7 @@ impl FromRequestParts<AppState> for StartHeaders {
     operation_id = "start_saga",
     params(
         ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 visible ASCII characters; the same key and content give the same saga"),
-        ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when the saga has ended or is suspended, or after N seconds (at most 60)"),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when the saga has ended or is suspended, or is an interactive transaction that runs, or after N seconds (at most 60)"),
         ("traceparent" = Option<String>, Header, description = "W3C trace context"),
     ),
     request_body = SubmitBody,
@@ -85,30 +90,11 @@ async fn start_saga(
     drop(body);
     let Submitted { detail, created } = state.engine.submit(submission).await?;
     Span::current().record("saga.id", detail.saga.id().as_str());
-    let detail = match asked.wait {
-        Some(wait) => settled(&state, detail, wait).await,
-        None => detail,
-    };
-    Ok(answer(&detail, created, asked.wait))
+    let detail = settled(&state, detail, asked.wait).await;
+    Ok(answer(view(&state, &detail).await, created, asked.wait))
 }
 
-/// The saga once it is settled, or as it is after `wait` or when the process shuts down. It is
-/// accepted, so whatever fails here is no failure of the request.
-async fn settled(state: &AppState, detail: SagaDetail, wait: Duration) -> SagaDetail {
-    let status = detail.saga.status();
-    if status.is_terminal() || status == Status::Suspended {
-        return detail;
-    }
-    let (engine, draining) = (&state.engine, state.engine.draining());
-    let later = tokio::select! {
-        later = engine.wait(detail.saga.id(), wait) => later,
-        () = draining.cancelled() => engine.saga(detail.saga.id()).await,
-    };
-    later.ok().flatten().unwrap_or(detail)
-}
-
-fn answer(detail: &SagaDetail, created: bool, wait: Option<Duration>) -> Response {
-    let view = SagaView::from(detail);
+fn answer(view: SagaView, created: bool, wait: Option<Duration>) -> Response {
     let location = HeaderValue::try_from(format!("/v1/sagas/{}", view.id));
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = (status, axum::Json(view)).into_response();
@@ -118,60 +104,107 @@ fn answer(detail: &SagaDetail, created: bool, wait: Option<Duration>) -> Respons
     if !created {
         own.insert(headers::IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
     }
-    let applied = wait.and_then(|wait| format!("wait={}", wait.as_secs()).try_into().ok());
-    own.extend(applied.map(|applied: HeaderValue| (headers::PREFERENCE_APPLIED, applied)));
+    say_applied(own, wait);
     response
 }
 
 async fn read(state: &AppState, text: &str, asked: &StartHeaders) -> Result<Submission> {
-    let body = parse(text)?;
-    let definition = match body.definition {
-        DefinitionChoice::Named(name) => Chosen::Stored { name, version: body.version },
-        DefinitionChoice::AdHoc(raw) => ad_hoc(state, &raw).await?,
+    let Request { common, work } = parse(text)?;
+    let (definition, transaction) = match work {
+        Work::Stored { name, version } => (Chosen::Stored { name, version }, None),
+        Work::AdHoc(raw) => (ad_hoc(state, &raw).await?, None),
+        Work::Transaction(own) => (own.definition()?, Some(own)),
     };
-    let labels = body.labels.unwrap_or_default();
     let request_digest = Asked {
         definition: &definition,
-        saga_id: body.id.as_ref(),
-        input: body.input.as_str(),
-        labels: &labels,
-        start_at: body.start_at,
-        deadline: body.deadline,
+        saga_id: common.id.as_ref(),
+        input: common.input.as_str(),
+        labels: &common.labels,
+        start_at: common.start_at,
+        deadline: common.deadline,
+        transaction: transaction.as_ref().map(Transaction::asked),
     }
     .digest();
+    let prepared = match &transaction {
+        Some(own) => own.check_back(state).await?,
+        None => None,
+    };
+    let Transaction { lock_keys, lock_wait, .. } = transaction.unwrap_or_default();
     let own = state.config.tracing.traceparent(&Span::current());
     Ok(Submission {
-        saga_id: body.id,
+        saga_id: common.id,
         idempotency_key: asked.idempotency_key.clone(),
-        input: body.input,
-        labels,
-        start_at: body.start_at,
-        deadline: body.deadline,
+        input: common.input,
+        labels: common.labels,
+        start_at: common.start_at,
+        deadline: common.deadline,
         traceparent: own.or_else(|| asked.traceparent.clone()),
+        lock_keys,
+        lock_wait,
+        prepared,
         ..Submission::new(definition, request_digest)
     })
 }
 
-fn parse(text: &str) -> Result<SubmitBody> {
+/// A start request, as [`crate::wire::SubmitBody`] describes it.
+struct Request {
+    common: Common,
+    work: Work,
+}
+
+/// What every start may say.
+struct Common {
+    id: Option<SagaId>,
+    input: Json,
+    labels: BTreeMap<String, String>,
+    start_at: Option<Timestamp>,
+    deadline: Option<Duration>,
+}
+
+/// What is started.
+enum Work {
+    Stored { name: DefinitionName, version: Option<u32> },
+    AdHoc(Box<RawValue>),
+    Transaction(Transaction),
+}
+
+fn parse(text: &str) -> Result<Request> {
     let mut fields = Fields::read(text)?;
-    let definition = choice(&mut fields);
-    let version = fields.number("version");
-    if version.is_some() && matches!(definition, Some(DefinitionChoice::AdHoc(_))) {
-        let detail = "goes with the name of a stored definition only";
-        fields.fault("version", FaultCode::FieldConflict, detail);
-    }
+    let mode = begin::read_mode(&mut fields);
+    let work = match mode {
+        Mode::Interactive => Some(Work::Transaction(begin::read(&mut fields))),
+        Mode::Definition => read_work(&mut fields),
+    };
     let id = fields.id::<SagaId>("id");
     if id.as_ref().is_some_and(|id| RESERVED_IDS.contains(&id.as_str())) {
         fields.fault("id", FaultCode::BadId, "is reserved; take another one");
     }
     let input = fields.json("input").unwrap_or_else(Json::null);
-    let labels = Some(fields.texts("labels", LABELS_MAX, check_label));
-    let start_at = fields.time("start_at");
-    let deadline = fields.duration("deadline");
+    let labels = fields.texts("labels", LABELS_MAX, check_label);
+    let (start_at, deadline) = match mode {
+        Mode::Interactive => (None, fields.duration_in("deadline", &begin::DEADLINES)),
+        Mode::Definition => (fields.time("start_at"), fields.duration("deadline")),
+    };
+    begin::refuse_others(&mut fields, mode);
     fields.finish()?;
     // Without a definition there was a fault.
-    let definition = definition.ok_or_else(|| Problem::internal("a fault was lost"))?;
-    Ok(SubmitBody { definition, version, id, input, labels, start_at, deadline })
+    let work = work.ok_or_else(|| Problem::internal("a fault was lost"))?;
+    Ok(Request { common: Common { id, input, labels, start_at, deadline }, work })
+}
+
+fn read_work(fields: &mut Fields<'_>) -> Option<Work> {
+    let definition = choice(fields);
+    let version = fields.number("version");
+    match definition? {
+        DefinitionChoice::Named(name) => Some(Work::Stored { name, version }),
+        DefinitionChoice::AdHoc(raw) => {
+            if version.is_some() {
+                let detail = "goes with the name of a stored definition only";
+                fields.fault("version", FaultCode::FieldConflict, detail);
+            }
+            Some(Work::AdHoc(raw))
+        }
+    }
 }
 
 fn choice(fields: &mut Fields<'_>) -> Option<DefinitionChoice> {

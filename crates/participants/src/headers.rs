@@ -1,12 +1,10 @@
 //! The headers of a call, as the participant contract lists them, and its signature.
 //!
-//! Several fencing tokens stand as a list of integers (RFC 8941) in order of the lock keys; a
-//! single one is a plain integer, which is the same list of one.
+//! Fencing tokens come with their lock keys, in the same order.
 
-use std::fmt::Write as _;
 use std::time::Duration;
 
-use amends_core::participant::is_reserved_header;
+use amends_core::participant::{fencing_token_header, is_reserved_header, lock_keys_header};
 use amends_core::saga::AttemptFailure;
 use amends_ports::OutgoingCall;
 use base64::Engine as _;
@@ -25,6 +23,7 @@ const SAGA_OPERATION: HeaderName = HeaderName::from_static("saga-operation");
 const SAGA_ATTEMPT: HeaderName = HeaderName::from_static("saga-attempt");
 const SAGA_FORWARD_OUTCOME: HeaderName = HeaderName::from_static("saga-forward-outcome");
 const SAGA_FENCING_TOKEN: HeaderName = HeaderName::from_static("saga-fencing-token");
+const SAGA_LOCK_KEYS: HeaderName = HeaderName::from_static("saga-lock-keys");
 const SAGA_DEADLINE: HeaderName = HeaderName::from_static("saga-deadline");
 const SAGA_CALLBACK_URL: HeaderName = HeaderName::from_static("saga-callback-url");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -68,7 +67,10 @@ pub(crate) fn headers(
         map.insert(SAGA_FORWARD_OUTCOME, HeaderValue::from_static(outcome.as_str()));
     }
     if !context.tokens.is_empty() {
-        map.insert(SAGA_FENCING_TOKEN, value("the fencing token", tokens(call))?);
+        let (tokens, keys) =
+            (fencing_token_header(&context.tokens), lock_keys_header(&context.tokens));
+        map.insert(SAGA_FENCING_TOKEN, value("the fencing token", tokens)?);
+        map.insert(SAGA_LOCK_KEYS, value("the lock keys", keys)?);
     }
     let deadline = context.now.after(timeout).to_string();
     map.insert(SAGA_DEADLINE, value("the deadline", deadline)?);
@@ -120,16 +122,6 @@ fn value(what: &str, text: String) -> Result<HeaderValue, Failure> {
         );
         Failure::unsent(AttemptFailure::Expression, detail)
     })
-}
-
-fn tokens(call: &OutgoingCall) -> String {
-    let mut text = String::new();
-    for (index, (_, token)) in call.context.tokens.iter().enumerate() {
-        let comma = if index == 0 { "" } else { ", " };
-        // Writing to a text cannot fail.
-        let _ = write!(text, "{comma}{}", token.0);
-    }
-    text
 }
 
 /// Standard Webhooks 1.0: HMAC-SHA256 over `id.timestamp.body`, once for each secret.

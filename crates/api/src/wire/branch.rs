@@ -1,8 +1,123 @@
 //! Branches of interactive transactions.
 
+use std::collections::BTreeMap;
+
+use amends_core::CallKey;
 use amends_core::definition::{Branch, BranchWork};
+use amends_core::participant::{fencing_token_header, lock_keys_header};
+use amends_engine::Enlisted;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+/// A call of a branch. Everything in it is sent as it stands; `${}` means nothing here.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = BranchCall)]
+pub struct BranchCallBody {
+    /// Below the participant's address, maybe with a query.
+    #[schema(example = "/reservations/7/release")]
+    pub path: String,
+    /// `POST` where it does not say.
+    pub method: Option<String>,
+    /// The body.
+    pub body: Option<serde_json::Value>,
+    /// Further headers.
+    pub headers: Option<BTreeMap<String, String>>,
+    /// Time for one attempt.
+    #[schema(example = "2s")]
+    pub timeout: Option<String>,
+    /// `{max_attempts, initial, factor, max, jitter}`.
+    #[schema(value_type = Option<Object>)]
+    pub retry: Option<serde_json::Value>,
+}
+
+/// A nested saga.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = NestedSaga)]
+pub struct NestedBody {
+    /// The name of a stored definition, every step of which can be undone.
+    pub definition: String,
+    /// Its version; the newest without one.
+    #[schema(minimum = 1)]
+    pub version: Option<u32>,
+    /// Its input.
+    pub input: Option<serde_json::Value>,
+}
+
+/// A branch to enlist: `compensation`, or `confirm` and `cancel`, or `action`, or `saga`.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = BranchRequest)]
+pub struct BranchBody {
+    /// Whom its calls go to; not with `saga`.
+    pub participant: Option<String>,
+    /// Undoes what the client calls after this answer.
+    pub compensation: Option<BranchCallBody>,
+    /// Called after the commit decision, for a `try` that the client calls.
+    pub confirm: Option<BranchCallBody>,
+    /// Called after the abort decision.
+    pub cancel: Option<BranchCallBody>,
+    /// A message: sent once commit is decided, until it succeeds.
+    pub action: Option<BranchCallBody>,
+    /// A saga of its own, which commits or is undone with the transaction.
+    pub saga: Option<NestedBody>,
+    /// Other branches that it comes after: it is undone before them.
+    pub after: Option<Vec<String>>,
+}
+
+/// A branch that was enlisted, now or before.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Branch)]
+pub struct EnlistedView {
+    /// The transaction.
+    pub saga: String,
+    /// The branch.
+    pub branch: String,
+    /// What the client sends with its own call, so that the participant's barrier knows it; absent
+    /// where the client calls nobody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub headers: Option<BTreeMap<&'static str, String>>,
+    /// The nested saga's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub child: Option<String>,
+}
+
+impl EnlistedView {
+    /// The branch `id`; none if the transaction has no such branch.
+    pub(crate) fn of(enlisted: &Enlisted, id: &amends_core::StepId) -> Option<Self> {
+        let saga = &enlisted.detail.saga;
+        let branch = saga.branches().iter().find(|branch| branch.id == *id)?;
+        let child = match &branch.work {
+            BranchWork::Saga(nested) => Some(nested.saga_id.as_str().to_owned()),
+            BranchWork::Compensation { .. }
+            | BranchWork::Tcc { .. }
+            | BranchWork::Message { .. } => None,
+        };
+        let headers = branch.client_op().map(|op| {
+            let key = CallKey { saga_id: saga.id().clone(), step_id: id.clone(), op };
+            let mut headers = BTreeMap::from([
+                ("Idempotency-Key", format!("\"{key}\"")),
+                ("Saga-Id", key.saga_id.as_str().to_owned()),
+                ("Saga-Step", id.as_str().to_owned()),
+                ("Saga-Operation", op.as_str().to_owned()),
+            ]);
+            let tokens = saga.tokens();
+            if !tokens.is_empty() {
+                headers.insert("Saga-Fencing-Token", fencing_token_header(&tokens));
+                headers.insert("Saga-Lock-Keys", lock_keys_header(&tokens));
+            }
+            let trace = saga.accepted().traceparent.clone();
+            headers.extend(trace.map(|trace| ("traceparent", trace)));
+            headers
+        });
+        Some(Self {
+            saga: saga.id().as_str().to_owned(),
+            branch: id.as_str().to_owned(),
+            headers,
+            child,
+        })
+    }
+}
 
 /// What a branch is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]

@@ -6,6 +6,7 @@ mod call;
 mod definition;
 mod exploration;
 mod journal;
+mod lock;
 mod participant;
 mod problem;
 mod process;
@@ -16,23 +17,26 @@ mod step;
 mod summary;
 mod time;
 
-pub use branch::{BranchView, BranchWord};
+pub use branch::{BranchBody, BranchCallBody, BranchView, BranchWord, EnlistedView, NestedBody};
 pub use call::{Attempt, CallView, CallWord, ForwardWord, OpWord, OutcomeWord};
 pub use definition::{
     DefinitionList, DefinitionRow, DefinitionStored, DefinitionView, ValidationView,
 };
 pub use exploration::{ExplorationView, ExploredCallView, FailureView, FailureWord, RunView};
 pub use journal::{ActorView, JournalRecord, JournalView};
+pub use lock::{
+    LockHolderView, LockList, LockRow, LockView, LockWaiterView, SagaLockView, SagaLocksView,
+};
 pub use participant::{
     EndpointHealth, HealthView, ParticipantList, ParticipantView, participant_view,
 };
 pub use problem::{Fault, ProblemBody, SeverityWord};
-pub use process::{Check, LiveView, ReadyView};
+pub use process::{Check, LiveView, LockMasterView, LocksCheck, ReadyView};
 pub use request::{
-    CommandBody, CompletionBody, CompletionWord, DefinitionChoice, ResolveBody, RetryBody,
-    SubmitBody,
+    CommandBody, CompletionBody, CompletionWord, DefinitionChoice, ExtendBody, PreparedBody,
+    ResolveBody, RetryBody, SubmitBody,
 };
-pub use saga::{DecisionWord, SagaView};
+pub use saga::{DecisionWord, ModeWord, ParentView, SagaView};
 pub use status::StatusWord;
 pub use step::{KindWord, StepView, StepWord};
 pub use summary::{CountsView, HintView, SagaList, SagaRow};

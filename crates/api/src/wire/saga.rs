@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use amends_core::Json;
-use amends_core::saga::{Command, Decision};
+use amends_core::definition::Mode;
+use amends_core::saga::{Command, Decision, Parent};
 use amends_engine::SagaDetail;
+use amends_ports::store::SagaLock;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{StatusWord, StepView, Time};
+use super::{SagaLocksView, StatusWord, StepView, Time};
 
 /// The one decision of a saga.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
@@ -30,6 +32,43 @@ impl From<Decision> for DecisionWord {
     }
 }
 
+/// Where a saga's steps come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = Mode)]
+pub enum ModeWord {
+    /// From its definition.
+    Definition,
+    /// From its client, who decides too.
+    Interactive,
+}
+
+impl From<Mode> for ModeWord {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::Definition => Self::Definition,
+            Mode::Interactive => Self::Interactive,
+        }
+    }
+}
+
+/// The branch of another saga.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Parent)]
+pub struct ParentView {
+    /// The other saga, whose decision this one shares.
+    pub saga: String,
+    /// Its branch.
+    pub branch: String,
+}
+
+impl From<&Parent> for ParentView {
+    fn from(parent: &Parent) -> Self {
+        let Parent { saga_id, branch } = parent;
+        Self { saga: saga_id.as_str().to_owned(), branch: branch.as_str().to_owned() }
+    }
+}
+
 /// One saga.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Saga)]
@@ -40,6 +79,10 @@ pub struct SagaView {
     pub definition: String,
     /// Its definition's version; null for an ad-hoc one.
     pub version: Option<u32>,
+    /// Where its steps come from.
+    pub mode: ModeWord,
+    /// The branch that it is, if it is one.
+    pub parent: Option<ParentView>,
     /// Where it stands.
     pub status: StatusWord,
     /// Whether nothing new starts.
@@ -56,6 +99,8 @@ pub struct SagaView {
     pub lock_keys: Vec<String>,
     /// Fencing tokens, one a lock key; empty before they are granted.
     pub tokens: Vec<u64>,
+    /// Where it stands for its lock keys; null if it has none, or none any more.
+    pub lock: Option<SagaLocksView>,
     /// The input.
     #[schema(value_type = serde_json::Value)]
     pub input: Json,
@@ -68,7 +113,7 @@ pub struct SagaView {
     pub updated_at: Time,
     /// When it ended.
     pub ended_at: Option<Time>,
-    /// After this time no forward step starts.
+    /// After this time no forward step starts; an interactive transaction is rolled back.
     pub deadline_at: Option<Time>,
     /// Not before this time.
     pub start_at: Option<Time>,
@@ -83,8 +128,9 @@ pub struct SagaView {
     pub explanation: String,
 }
 
-impl From<&SagaDetail> for SagaView {
-    fn from(detail: &SagaDetail) -> Self {
+impl SagaView {
+    /// The saga, and where it stands for its lock keys.
+    pub(crate) fn new(detail: &SagaDetail, places: Vec<SagaLock>) -> Self {
         let saga = &*detail.saga;
         let (definition, accepted) = (saga.definition(), saga.accepted());
         let step = saga.focus().map(|(index, _)| definition.step(index).id.as_str().to_owned());
@@ -92,6 +138,8 @@ impl From<&SagaDetail> for SagaView {
             id: saga.id().as_str().to_owned(),
             definition: accepted.definition_name.as_str().to_owned(),
             version: accepted.definition_version,
+            mode: saga.mode().into(),
+            parent: accepted.parent.as_ref().map(ParentView::from),
             status: saga.status().into(),
             paused: saga.is_paused(),
             decision: saga.decision().map(DecisionWord::from),
@@ -100,12 +148,13 @@ impl From<&SagaDetail> for SagaView {
             labels: accepted.labels.clone(),
             lock_keys: accepted.lock_keys.iter().map(|key| key.as_str().to_owned()).collect(),
             tokens: saga.tokens().into_iter().map(|(_, token)| token.0).collect(),
+            lock: SagaLocksView::of(places),
             input: accepted.input.clone(),
             output: saga.output().cloned(),
             created_at: Time(saga.accepted_at()),
             updated_at: Time(detail.updated_at),
             ended_at: saga.ended_at().map(Time),
-            deadline_at: accepted.deadline_at.map(Time),
+            deadline_at: saga.deadline_at().map(Time),
             start_at: accepted.start_at.map(Time),
             seq: saga.fact_count(),
             steps: definition.indices().map(|index| StepView::of(saga, index)).collect(),

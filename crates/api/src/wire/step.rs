@@ -1,6 +1,6 @@
 //! Steps of a saga.
 
-use amends_core::definition::StepKind;
+use amends_core::definition::{Starts, StepKind};
 use amends_core::saga::{CallState, Saga};
 use amends_core::{Json, StepIndex};
 use serde::Serialize;
@@ -26,6 +26,8 @@ pub enum KindWord {
 pub enum StepWord {
     /// Nothing of it was sent.
     Waiting,
+    /// Its client makes the forward call; what became of it, the decision will tell.
+    WithClient,
     /// Its forward call is open.
     Running,
     /// Its forward call took effect.
@@ -36,7 +38,7 @@ pub enum StepWord {
     Skipped,
     /// It failed, and that does not matter.
     Ignored,
-    /// Its undo is open.
+    /// Its undo is open, or due.
     Undoing,
     /// It is undone.
     Undone,
@@ -69,6 +71,10 @@ pub struct StepView {
     /// What its forward call answered.
     #[schema(value_type = Option<serde_json::Value>)]
     pub output: Option<Json>,
+    /// The nested saga that it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub child: Option<String>,
     /// Its calls of which anything was sent.
     pub calls: Vec<CallView>,
     /// Commands on it that are permitted now.
@@ -83,7 +89,8 @@ impl StepView {
         let after = definition.graph.after(index).iter();
         let forward = saga.forward_outcome(index);
         let ops = [
-            Some(step.forward_op()),
+            // The client's own call is no call of ours.
+            (step.starts != Starts::ByClient).then(|| step.forward_op()),
             step.confirm.as_ref().map(|_| amends_core::saga::Op::Confirm),
             step.undo.as_ref().map(|_| step.undo_op()),
         ];
@@ -99,6 +106,7 @@ impl StepView {
             optional: step.optional,
             after: after.map(|other| definition.step(*other).id.as_str().to_owned()).collect(),
             output: state.forward.output.clone(),
+            child: step.nested.as_ref().map(|nested| nested.saga_id.as_str().to_owned()),
             calls: ops
                 .into_iter()
                 .flatten()
@@ -136,7 +144,11 @@ impl StepWord {
             (CallState::Succeeded, _) => return Self::Undone,
             (_, _) => return Self::Undoing,
         }
+        let by_client = step.starts == Starts::ByClient;
         match state.forward.state {
+            CallState::Idle if by_client => Self::WithClient,
+            // The client may have called.
+            CallState::GivenUp if by_client => Self::Undoing,
             CallState::Idle => Self::Waiting,
             CallState::InFlight
             | CallState::Pending { .. }

@@ -4,6 +4,7 @@
 mod address_class;
 mod document;
 mod endpoint;
+mod fencing;
 mod fields;
 mod header;
 mod parse;
@@ -13,6 +14,7 @@ mod spec;
 mod target;
 
 pub use endpoint::{Endpoint, EndpointError};
+pub use fencing::{fencing_token_header, lock_keys_header};
 pub use header::is_reserved_header;
 pub use secret::Secret;
 pub use spec::{Auth, Breaker, ParticipantSpec, Protocol};

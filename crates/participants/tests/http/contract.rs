@@ -67,7 +67,7 @@ async fn a_call_carries_what_the_contract_lists_and_nothing_else() {
     .to_vec();
     undo.context.forward_outcome = Some(ForwardOutcome::Unknown);
     undo.context.tokens =
-        vec![(LockKey::new("a").unwrap(), Token(42)), (LockKey::new("b").unwrap(), Token(7))];
+        vec![(LockKey::new("a").unwrap(), Token(42)), (LockKey::new("b \"ä").unwrap(), Token(7))];
     undo.context.callback_url = Some("https://amends.example/callbacks/x".to_owned());
     undo.context.traceparent =
         Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
@@ -96,6 +96,7 @@ async fn a_call_carries_what_the_contract_lists_and_nothing_else() {
         ("saga-fencing-token", "42, 7"),
         ("saga-forward-outcome", "unknown"),
         ("saga-id", "order-42"),
+        ("saga-lock-keys", r#""a", "b%20%22%C3%A4""#),
         ("saga-operation", "cancel"),
         ("saga-step", "hold"),
         ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
@@ -109,6 +110,7 @@ async fn a_call_carries_what_the_contract_lists_and_nothing_else() {
     let (method, _, headers, body) = &seen[1];
     assert_eq!((method.as_str(), body.as_str()), ("DELETE", ""));
     assert_eq!(headers["saga-fencing-token"], "42");
+    assert_eq!(headers["saga-lock-keys"], "\"a\"");
     for absent in ["content-type", "saga-callback-url", "traceparent", "webhook-signature"] {
         assert!(!headers.contains_key(absent), "{absent}");
     }
