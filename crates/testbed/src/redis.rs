@@ -1,5 +1,6 @@
 //! A Redis server of one's own.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub struct Redis {
     home: TempDir,
     port: u16,
     arguments: Vec<String>,
+    /// The library that moves its clock, if it can be moved.
+    clock: Option<PathBuf>,
 }
 
 impl Redis {
@@ -43,9 +46,42 @@ impl Redis {
     ///
     /// As [`Redis::start`].
     pub async fn start_with(arguments: &[&str]) -> anyhow::Result<Self> {
+        Self::begin(arguments, None).await
+    }
+
+    /// Starts a server whose clock can be moved ([`Redis::move_clock`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`Redis::start`], and if Debian's package `libfaketime` is not installed.
+    pub async fn start_on_own_clock() -> anyhow::Result<Self> {
+        Self::begin(&[], Some(find_faketime()?)).await
+    }
+
+    /// Puts its clock so many seconds before (or, if negative, behind) the machine's.
+    ///
+    /// # Errors
+    ///
+    /// It was not started by [`Redis::start_on_own_clock`].
+    pub fn move_clock(&mut self, seconds: i64) -> anyhow::Result<()> {
+        anyhow::ensure!(self.clock.is_some(), "the server runs on the machine's clock");
+        // By a new file in its place, so that the server never reads half of it.
+        let next = self.home.path().join("clock.next");
+        std::fs::write(&next, format!("{seconds:+}s\n"))?;
+        Ok(std::fs::rename(next, self.clock_file())?)
+    }
+
+    fn clock_file(&self) -> PathBuf {
+        self.home.path().join("clock")
+    }
+
+    async fn begin(arguments: &[&str], clock: Option<PathBuf>) -> anyhow::Result<Self> {
         let home = tempfile::Builder::new().prefix("amends-redis-").tempdir()?;
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        let mut redis = Self { server: None, home, port: 0, arguments };
+        let mut redis = Self { server: None, home, port: 0, arguments, clock };
+        if redis.clock.is_some() {
+            redis.move_clock(0)?;
+        }
         let mut last = None;
         for _ in 0..STARTS_MAX {
             redis.port = free_port()?;
@@ -136,6 +172,13 @@ impl Redis {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
+        if let Some(library) = &self.clock {
+            command
+                .env("LD_PRELOAD", library)
+                .env("FAKETIME_TIMESTAMP_FILE", self.clock_file())
+                .env("FAKETIME_NO_CACHE", "1")
+                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
         let mut server = Child::spawn(&mut command)?;
         tokio::time::timeout(LIMIT, until_ready(&mut server, self.port, self.password()))
             .await
@@ -143,6 +186,16 @@ impl Redis {
         self.server = Some(server);
         Ok(())
     }
+}
+
+/// The library of libfaketime for programs with threads.
+fn find_faketime() -> anyhow::Result<PathBuf> {
+    let roots = std::fs::read_dir("/usr/lib")?.flatten().map(|entry| entry.path());
+    roots
+        .chain([PathBuf::from("/usr/lib")])
+        .map(|root| root.join("faketime/libfaketimeMT.so.1"))
+        .find(|library| library.exists())
+        .context("libfaketime is not installed: apt-get install libfaketime")
 }
 
 /// Waits until the process that was started answers on the port, and no other.
@@ -187,6 +240,15 @@ fn encode(words: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn its_clock_is_moved_while_it_runs() {
+        let mut redis = Redis::start_on_own_clock().await.unwrap();
+        redis.command(&["SET", "k", "v", "PX", "60000"]).await.unwrap();
+        assert_eq!(redis.command(&["GET", "k"]).await.unwrap(), "$1\r\nv\r\n");
+        redis.move_clock(120).unwrap();
+        assert_eq!(redis.command(&["GET", "k"]).await.unwrap(), "$-1\r\n");
+    }
 
     #[tokio::test]
     async fn it_answers_stops_and_comes_back() {
