@@ -158,6 +158,7 @@ fn plan(arguments: ConformArguments) -> Result<Plan, String> {
     Ok(plan)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it stands where errors are mapped")]
 fn sentence(error: Error) -> String {
     error.to_string()
 }
