@@ -5,6 +5,7 @@
 //! answers is checked to be the one that was started, never another one on the same port.
 
 mod child;
+mod clock;
 mod mariadb;
 mod port;
 mod postgres;

@@ -1,6 +1,5 @@
 //! A Redis server of one's own.
 
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::clock::OwnClock;
 use crate::{Child, free_port};
 
 /// Longest time a start or stop may take.
@@ -25,8 +25,8 @@ pub struct Redis {
     home: TempDir,
     port: u16,
     arguments: Vec<String>,
-    /// The library that moves its clock, if it can be moved.
-    clock: Option<PathBuf>,
+    /// Set if its clock can be moved.
+    clock: Option<OwnClock>,
 }
 
 impl Redis {
@@ -53,9 +53,9 @@ impl Redis {
     ///
     /// # Errors
     ///
-    /// As [`Redis::start`], and if Debian's package `libfaketime` is not installed.
+    /// As [`Redis::start`], and if there is no C compiler.
     pub async fn start_on_own_clock() -> anyhow::Result<Self> {
-        Self::begin(&[], Some(find_faketime()?)).await
+        Self::begin(&[], Some(OwnClock::new()?)).await
     }
 
     /// Puts its clock so many seconds before (or, if negative, behind) the machine's.
@@ -64,24 +64,13 @@ impl Redis {
     ///
     /// It was not started by [`Redis::start_on_own_clock`].
     pub fn move_clock(&mut self, seconds: i64) -> anyhow::Result<()> {
-        anyhow::ensure!(self.clock.is_some(), "the server runs on the machine's clock");
-        // By a new file in its place, so that the server never reads half of it.
-        let next = self.home.path().join("clock.next");
-        std::fs::write(&next, format!("{seconds:+}s\n"))?;
-        Ok(std::fs::rename(next, self.clock_file())?)
+        self.clock.as_ref().context("the server runs on the machine's clock")?.move_to(seconds)
     }
 
-    fn clock_file(&self) -> PathBuf {
-        self.home.path().join("clock")
-    }
-
-    async fn begin(arguments: &[&str], clock: Option<PathBuf>) -> anyhow::Result<Self> {
+    async fn begin(arguments: &[&str], clock: Option<OwnClock>) -> anyhow::Result<Self> {
         let home = tempfile::Builder::new().prefix("amends-redis-").tempdir()?;
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let mut redis = Self { server: None, home, port: 0, arguments, clock };
-        if redis.clock.is_some() {
-            redis.move_clock(0)?;
-        }
         let mut last = None;
         for _ in 0..STARTS_MAX {
             redis.port = free_port()?;
@@ -172,12 +161,8 @@ impl Redis {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        if let Some(library) = &self.clock {
-            command
-                .env("LD_PRELOAD", library)
-                .env("FAKETIME_TIMESTAMP_FILE", self.clock_file())
-                .env("FAKETIME_NO_CACHE", "1")
-                .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        if let Some(clock) = &self.clock {
+            clock.give_to(&mut command);
         }
         let mut server = Child::spawn(&mut command)?;
         tokio::time::timeout(LIMIT, until_ready(&mut server, self.port, self.password()))
@@ -186,16 +171,6 @@ impl Redis {
         self.server = Some(server);
         Ok(())
     }
-}
-
-/// The library of libfaketime for programs with threads.
-fn find_faketime() -> anyhow::Result<PathBuf> {
-    let roots = std::fs::read_dir("/usr/lib")?.flatten().map(|entry| entry.path());
-    roots
-        .chain([PathBuf::from("/usr/lib")])
-        .map(|root| root.join("faketime/libfaketimeMT.so.1"))
-        .find(|library| library.exists())
-        .context("libfaketime is not installed: apt-get install libfaketime")
 }
 
 /// Waits until the process that was started answers on the port, and no other.
