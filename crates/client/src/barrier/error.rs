@@ -72,6 +72,7 @@ impl Error {
         }
     }
 
+    #[cfg(feature = "sql")]
     pub(crate) fn busy() -> Self {
         Self::Busy { retry_after: RETRY_AFTER }
     }

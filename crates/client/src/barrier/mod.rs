@@ -16,6 +16,73 @@
 //! together, so the effect is exactly once. [`TwoCall`] is for work elsewhere (another service,
 //! files, Redis): the call is recorded, then made, then settled; after a crash in between the next
 //! attempt is told, and looks up what happened.
+//!
+//! ```no_run
+//! use amends_client::barrier::{self, Barrier};
+//! use amends_client::participant::Answer;
+//! use axum::{Json, Router, routing::post};
+//! use serde_json::json;
+//! use sqlx::{PgPool, Postgres};
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Order {
+//!     sku: String,
+//! }
+//!
+//! async fn reserve(
+//!     barrier: Barrier<Postgres>,
+//!     Json(order): Json<Order>,
+//! ) -> Result<Answer, barrier::Error> {
+//!     let take = "UPDATE stock SET free = free - 1 WHERE sku = $1 AND free > 0";
+//!     barrier
+//!         .run(async |work| {
+//!             let taken = sqlx::query(take).bind(&order.sku).execute(work.tx()).await?;
+//!             Ok(match taken.rows_affected() {
+//!                 0 => Answer::conflict("sold-out", "none of it is left"),
+//!                 _ => Answer::created(json!({ "reserved": order.sku })),
+//!             })
+//!         })
+//!         .await
+//! }
+//!
+//! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
+//! let pool = PgPool::connect("postgres://shop@127.0.0.1/shop").await?;
+//! barrier::migrate(&pool).await?;
+//! let app: Router = Router::new().route("/reservations", post(reserve)).with_state(pool);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! In two calls, where a provider takes the idempotency key but is no database of ours:
+//!
+//! ```no_run
+//! use amends_client::barrier::{Error, TwoCall};
+//! use amends_client::participant::Answer;
+//! # struct Provider;
+//! # impl Provider {
+//! #     async fn find(&self, _: &str) -> Result<Option<String>, std::io::Error> { Ok(None) }
+//! #     async fn charge(&self, _: &str) -> Result<String, std::io::Error> { Ok(String::new()) }
+//! # }
+//!
+//! async fn charge(
+//!     barrier: TwoCall<sqlx::PgPool>,
+//!     provider: axum::Extension<std::sync::Arc<Provider>>,
+//! ) -> Result<Answer, Error> {
+//!     barrier
+//!         .run(async |started| {
+//!             let key = started.call.idempotency_key();
+//!             // An earlier attempt began and did not end: has it charged?
+//!             if started.is_resumed()
+//!                 && let Some(receipt) = provider.find(&key).await.map_err(Error::work)?
+//!             {
+//!                 return Ok(Answer::ok(receipt));
+//!             }
+//!             Ok(Answer::ok(provider.charge(&key).await.map_err(Error::work)?))
+//!         })
+//!         .await
+//! }
+//! # let _: axum::Router<sqlx::PgPool> = axum::Router::new().route("/charges", axum::routing::post(charge));
+//! ```
 
 #[cfg(feature = "sql")]
 mod decide;
@@ -44,7 +111,7 @@ mod sql_ledger;
 mod sqlite;
 #[cfg(feature = "sql")]
 mod sweep;
-mod told;
+pub mod told;
 mod two_call;
 #[cfg(feature = "sql")]
 mod work;
