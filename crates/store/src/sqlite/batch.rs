@@ -3,7 +3,7 @@
 use amends_core::SagaId;
 use amends_core::saga::Token;
 use amends_ports::store::{
-    AcceptOutcome, Batch, Header, Lease, Partition, Tickets, Wake, WriteError, Written,
+    AcceptOutcome, Append, Batch, Header, Lease, Partition, Tickets, Wake, WriteError, Written,
 };
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
@@ -13,7 +13,7 @@ use super::SqliteStore;
 use super::accept::Submissions;
 use super::failure::Failure;
 use super::row::{partition, saga_id};
-use super::statement::{Step, TAKE_INTO_MEMORY, TAKE_TOKENS};
+use super::statement::{NOTE_GRANTS, Step, TAKE_TOKENS};
 use super::writer::Transaction;
 
 /// `wake_us` of a saga that only something that happens wakes.
@@ -70,6 +70,21 @@ struct HeaderJson<'a> {
     wake_us: Option<i64>,
 }
 
+/// A saga whose tickets go.
+#[derive(Serialize)]
+struct ReleaseJson<'a> {
+    saga_id: &'a str,
+    /// Its turn at the end of the queues, if it gets one, from 1.
+    turn: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct GrantJson<'a> {
+    saga_id: &'a str,
+    /// The token of its first key.
+    first: u64,
+}
+
 #[derive(Serialize)]
 struct SettleJson<'a> {
     inbox_id: &'a str,
@@ -115,7 +130,6 @@ impl<'a> Plan<'a> {
             ended_us: header.ended_at.map(|at| at.0),
             wake_us: wake_us(header),
         }))?;
-        let releases = batch.appends.iter().filter(|append| append.tickets != Tickets::Keep);
         let settle = |own: &'a amends_ports::store::Settle| SettleJson {
             inbox_id: &own.id.0,
             result: &own.result,
@@ -129,7 +143,7 @@ impl<'a> Plan<'a> {
             facts_count: with_facts().count() as u64,
             headers,
             headers_count: with_header().count() as u64,
-            releases: json_array(releases.map(|append| append.saga_id.as_str()))?,
+            releases: json_array(releases(batch).into_iter())?,
             grants: json_array(batch.grants.iter().map(|grant| grant.saga_id.as_str()))?,
             settles: json_array(batch.settles.iter().map(settle))?,
         })
@@ -146,12 +160,15 @@ impl<'a> Plan<'a> {
                 | Step::Forget
                 | Step::Freed
                 | Step::Release
+                | Step::Requeue
+                | Step::RaiseRequeued
                 | Step::Wake
                 | Step::Accept
                 | Step::Exists
                 | Step::Labels
                 | Step::LockKeys
                 | Step::Tickets
+                | Step::RaiseNew
                 | Step::FirstFacts
                 | Step::GrantAccepted
                 | Step::Grant
@@ -169,11 +186,27 @@ impl<'a> Plan<'a> {
     }
 }
 
+/// The sagas whose tickets go, with the turns of those that get new ones.
+fn releases(batch: &Batch) -> Vec<ReleaseJson<'_>> {
+    let mut turns = 1_u64..;
+    let mut releases = Vec::new();
+    for Append { saga_id, tickets, .. } in &batch.appends {
+        let turn = match tickets {
+            Tickets::Keep => continue,
+            Tickets::Release => None,
+            Tickets::Requeue => turns.next(),
+        };
+        releases.push(ReleaseJson { saga_id: saga_id.as_str(), turn });
+    }
+    releases
+}
+
 /// The statements that `batch` needs, in order.
 fn steps(batch: &Batch, submissions: &Submissions<'_>) -> Vec<Step> {
     let has_facts = batch.appends.iter().any(|append| append.record_count > 0);
     let has_headers = batch.appends.iter().any(|append| append.header.is_some());
     let has_releases = batch.appends.iter().any(|append| append.tickets != Tickets::Keep);
+    let has_requeues = batch.appends.iter().any(|append| append.tickets == Tickets::Requeue);
     let is_needed = |step: &Step| match step {
         Step::Begin => true,
         Step::Leases => !batch.leases.is_empty(),
@@ -182,7 +215,10 @@ fn steps(batch: &Batch, submissions: &Submissions<'_>) -> Vec<Step> {
         Step::Forget | Step::Freed | Step::Release | Step::Wake => has_releases,
         Step::Accept | Step::Exists | Step::FirstFacts => !batch.accepts.is_empty(),
         Step::Labels => submissions.has_labels,
-        Step::LockKeys | Step::Tickets | Step::GrantAccepted => submissions.has_lock_keys,
+        Step::Requeue | Step::RaiseRequeued => has_requeues,
+        Step::LockKeys | Step::Tickets | Step::RaiseNew | Step::GrantAccepted => {
+            submissions.has_lock_keys
+        }
         Step::Grant => !batch.grants.is_empty(),
         Step::Settle => !batch.settles.is_empty(),
     };
@@ -230,10 +266,13 @@ impl Answers {
             | Step::Forget
             | Step::Freed
             | Step::Release
+            | Step::Requeue
+            | Step::RaiseRequeued
             | Step::Accept
             | Step::Labels
             | Step::LockKeys
             | Step::Tickets
+            | Step::RaiseNew
             | Step::FirstFacts
             | Step::Settle => {}
         }
@@ -328,14 +367,16 @@ async fn written(
     };
     let count: usize = wanted.iter().map(|(_, keys, _)| keys).sum();
     if count > 0 {
-        let granted = json_array(wanted.iter().map(|(_, _, saga_id)| saga_id.as_str()))?;
-        sqlx::query(TAKE_INTO_MEMORY).bind(granted).execute(transaction.connection()).await?;
         let mut next = take_tokens(transaction, count).await?;
-        for (tokens, keys, _) in wanted {
+        let mut granted = Vec::with_capacity(wanted.len());
+        for (tokens, keys, saga_id) in wanted {
             let end = next + keys as u64;
             *tokens = Some((next..end).map(Token).collect());
+            granted.push(GrantJson { saga_id: saga_id.as_str(), first: next });
             next = end;
         }
+        let granted = json_array(granted.into_iter())?;
+        transaction.run(sqlx::query(NOTE_GRANTS).bind(granted), |_, _| Ok(())).await?;
     }
     Ok(Written { accepts, grants, woken: answers.woken })
 }

@@ -2,7 +2,7 @@
 //!
 //! A batch is one text of several statements, run in one go: each go costs a hop to the thread of
 //! the connection. Parameters are `$N`, the same in all of them: 1 leases, 2 facts, 3 headers,
-//! 4 releases, 5 new sagas, 6 their facts, 7 grants, 8 settles, 9 now. All but the last are JSON
+//! 4 releases and requeues, 5 new sagas, 6 their facts, 7 grants, 8 settles, 9 now. All but the last are JSON
 //! arrays.
 
 /// First rows of a fresh file; each changes nothing in one that has them.
@@ -23,18 +23,31 @@ pub(super) const FIXED_FACTS: &str = "SELECT
     (SELECT value FROM meta WHERE name = 'partitions'),
     (SELECT value FROM meta WHERE name = 'secret')";
 
-/// Keys whose tickets the running batch takes away; lives with the writing connection.
+/// Tickets that the running batch takes away, each with its saga's turn at the end of the queue, if
+/// it is to get one, from 1; lives with the writing connection.
 pub(super) const TEMPORARY: &str = "CREATE TEMP TABLE freed (
     lock_key TEXT    NOT NULL,
-    saga_no  INTEGER NOT NULL
+    ticket   INTEGER NOT NULL,
+    saga_no  INTEGER NOT NULL,
+    turn     INTEGER
 ) STRICT";
 
 pub(super) const TAKE_TOKENS: &str =
     "UPDATE meta SET value = value + $1 WHERE name = 'last_token' RETURNING value";
 
-/// Takes the sagas $1 into memory: their keys were granted.
-pub(super) const TAKE_INTO_MEMORY: &str =
-    "UPDATE saga SET wake_us = NULL WHERE saga_id IN (SELECT value FROM json_each($1))";
+/// Takes the sagas of the grants $1 into memory, and notes their tokens on their tickets: those of
+/// a saga follow one another in the order of its keys. Every ticket is there: as an insertion, the
+/// statement is sure to go from the grants to their tickets.
+pub(super) const NOTE_GRANTS: &str = "
+    UPDATE saga SET wake_us = NULL
+    WHERE saga_id IN (SELECT g.value ->> 'saga_id' FROM json_each($1) AS g);
+    INSERT INTO lock_ticket (lock_key, ticket, saga_no, saga_id, partition, token, taken_us)
+    SELECT t.lock_key, t.ticket, t.saga_no, t.saga_id, t.partition,
+        g.value ->> 'first' - 1 + row_number() OVER (PARTITION BY g.key ORDER BY t.lock_key),
+        t.taken_us
+    FROM json_each($1) AS g CROSS JOIN saga AS s ON s.saga_id = g.value ->> 'saga_id'
+    CROSS JOIN lock_ticket AS t ON t.saga_no = s.saga_no WHERE true
+    ON CONFLICT (lock_key, ticket) DO UPDATE SET token = excluded.token;";
 
 /// One statement of a batch, in the order in which they stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,12 +60,16 @@ pub(super) enum Step {
     Facts,
     /// Changes one row for each saga whose journal ends where the batch says.
     Headers,
-    /// Empties the list of freed keys.
+    /// Empties the list of freed tickets.
     Forget,
-    /// Lists the tickets of sagas that release.
+    /// Lists the tickets of sagas that release or are put at the end.
     Freed,
     /// Takes those tickets away.
     Release,
+    /// Gives those new tickets that are put at the end.
+    Requeue,
+    /// Counts those, and so raises all tokens.
+    RaiseRequeued,
     /// Rows: partition and id of sagas that moved up and are first everywhere.
     Wake,
     /// Makes sagas whose id and key are free.
@@ -65,6 +82,8 @@ pub(super) enum Step {
     LockKeys,
     /// Gives new sagas their tickets.
     Tickets,
+    /// Counts them.
+    RaiseNew,
     /// Adds the first facts of new sagas: from now on they are not new.
     FirstFacts,
     /// Rows: index of a new saga that may have its keys at once.
@@ -80,7 +99,7 @@ macro_rules! is_first {
     ($saga_no:literal) => {
         concat!(
             "NOT EXISTS (SELECT 1 FROM lock_ticket AS t CROSS JOIN lock_ticket AS b
-                 ON b.lock_key = t.lock_key AND b.saga_no < t.saga_no WHERE t.saga_no = ",
+                 ON b.lock_key = t.lock_key AND b.ticket < t.ticket WHERE t.saga_no = ",
             $saga_no,
             ")"
         )
@@ -107,7 +126,7 @@ macro_rules! next_seq {
 
 impl Step {
     /// All of them, in order.
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::Begin,
         Self::Leases,
         Self::Facts,
@@ -115,12 +134,15 @@ impl Step {
         Self::Forget,
         Self::Freed,
         Self::Release,
+        Self::Requeue,
+        Self::RaiseRequeued,
         Self::Wake,
         Self::Accept,
         Self::Exists,
         Self::Labels,
         Self::LockKeys,
         Self::Tickets,
+        Self::RaiseNew,
         Self::FirstFacts,
         Self::GrantAccepted,
         Self::Grant,
@@ -155,26 +177,35 @@ impl Step {
             ),
             Self::Forget => "DELETE FROM temp.freed;",
             Self::Freed => {
-                "INSERT INTO temp.freed (lock_key, saga_no)
-                 SELECT t.lock_key, t.saga_no FROM json_each($4) AS r
-                 CROSS JOIN saga AS s ON s.saga_id = r.value
+                "INSERT INTO temp.freed (lock_key, ticket, saga_no, turn)
+                 SELECT t.lock_key, t.ticket, t.saga_no, r.value ->> 'turn' FROM json_each($4) AS r
+                 CROSS JOIN saga AS s ON s.saga_id = r.value ->> 'saga_id'
                  CROSS JOIN lock_ticket AS t ON t.saga_no = s.saga_no;"
             }
             Self::Release => {
                 "DELETE FROM lock_ticket
-                 WHERE (lock_key, saga_no) IN (SELECT lock_key, saga_no FROM temp.freed);"
+                 WHERE (lock_key, ticket) IN (SELECT lock_key, ticket FROM temp.freed);"
+            }
+            Self::Requeue => {
+                "INSERT INTO lock_ticket (lock_key, ticket, saga_no, saga_id, partition, taken_us)
+                 SELECT f.lock_key, m.value + f.turn, s.saga_no, s.saga_id, s.partition, $9
+                 FROM temp.freed AS f CROSS JOIN saga AS s ON s.saga_no = f.saga_no
+                 CROSS JOIN meta AS m ON m.name = 'last_token' WHERE f.turn IS NOT NULL;"
+            }
+            Self::RaiseRequeued => {
+                "UPDATE meta SET value = value + (SELECT coalesce(max(turn), 0) FROM temp.freed)
+                 WHERE name = 'last_token';"
             }
             // Who is first in a key now, and was not while the freed ticket stood before it.
             Self::Wake => concat!(
                 "UPDATE saga SET wake_us = $9
                  WHERE ended_us IS NULL AND saga_no IN (
-                     SELECT h.first FROM (
-                         SELECT f.saga_no AS freed, (
-                             SELECT t.saga_no FROM lock_ticket AS t
-                             WHERE t.lock_key = f.lock_key ORDER BY t.saga_no LIMIT 1) AS first
-                         FROM temp.freed AS f) AS h
-                     WHERE h.first > h.freed AND ",
-                is_first!("h.first"),
+                     SELECT h.saga_no FROM temp.freed AS f
+                     CROSS JOIN lock_ticket AS h ON h.lock_key = f.lock_key AND h.ticket = (
+                         SELECT min(t.ticket) FROM lock_ticket AS t
+                         WHERE t.lock_key = f.lock_key)
+                     WHERE h.ticket > f.ticket AND ",
+                is_first!("h.saga_no"),
                 ") RETURNING partition, saga_id;"
             ),
             Self::Accept => {
@@ -216,14 +247,19 @@ impl Step {
                 ";"
             ),
             Self::Tickets => concat!(
-                "INSERT INTO lock_ticket (lock_key, saga_no)
-                 SELECT k.value, s.saga_no FROM jsonb_each($5) AS a
+                "INSERT INTO lock_ticket (lock_key, ticket, saga_no, saga_id, partition, taken_us)
+                 SELECT k.value, m.value + 1 + a.key, s.saga_no, s.saga_id, s.partition, $9
+                 FROM jsonb_each($5) AS a
                  CROSS JOIN saga AS s ON s.saga_id = a.value ->> 'saga_id'
                  CROSS JOIN json_each(s.lock_keys) AS k
+                 CROSS JOIN meta AS m ON m.name = 'last_token'
                  WHERE s.lock_keys IS NOT NULL AND ",
                 is_new!(),
                 ";"
             ),
+            Self::RaiseNew => {
+                "UPDATE meta SET value = value + json_array_length($5) WHERE name = 'last_token';"
+            }
             Self::FirstFacts => concat!(
                 "INSERT INTO saga_journal (saga_no, first_seq, record_count, records)
                  SELECT s.saga_no, 0, f.value ->> 'record_count', f.value ->> 'records' FROM jsonb_each($6) AS f

@@ -1,0 +1,38 @@
+//! What a migration makes of the rows that an earlier release left.
+#![allow(clippy::unwrap_used, reason = "test code")]
+
+use std::path::{Path, PathBuf};
+
+use amends_testbed::{Postgres, PostgresOptions};
+
+/// The migrations in order, the first being number 1.
+fn migrations() -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations/postgres");
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
+}
+
+/// Whoever had its keys when tickets knew no tokens is a holder afterwards; who waits, waits.
+#[tokio::test]
+async fn holders_are_told_from_waiters_after_the_upgrade_to_tickets_with_tokens() {
+    let server = Postgres::start_with(PostgresOptions::default()).await.unwrap();
+    server.create_database("old").await.unwrap();
+    let migrations = migrations();
+    for sql in &migrations[..4] {
+        server.psql("old", sql).await.unwrap();
+    }
+    let left = "
+INSERT INTO saga (saga_id, partition, definition, definition_name, status, paused, lock_keys,
+    request_digest, created_at, updated_at)
+VALUES ('h', 0, 'd', 'transfer', 'running', false, '{k,l}', 'r', now(), now()),
+    ('w', 0, 'd', 'transfer', 'queued', false, '{k}', 'r', now(), now());
+INSERT INTO lock_fence VALUES ('k', 2, 7), ('l', 1, 3), ('idle', 1, 9);
+INSERT INTO lock_ticket VALUES ('k', 1, 'h', 0), ('l', 1, 'h', 0), ('k', 2, 'w', 0);";
+    server.psql("old", left).await.unwrap();
+    server.psql("old", &migrations[4]).await.unwrap();
+    let tickets = "SELECT string_agg(concat_ws(':', lock_key, saga_id, token), ' '
+    ORDER BY lock_key, ticket) FROM lock_ticket WHERE taken_at IS NOT NULL";
+    assert_eq!(server.psql("old", tickets).await.unwrap().trim(), "k:h:7 k:w l:h:3");
+}
