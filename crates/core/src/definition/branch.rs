@@ -119,10 +119,12 @@ impl CheckBack {
     const NO: [u16; 3] = [404, 409, 410];
 
     fn step(&self, id: StepId) -> Step {
-        let refusals = (400..500).filter(|status| !Self::NO.contains(status));
-        let outcomes = refusals
-            .map(|status| OutcomeOverride { status, outcome: OutcomeKind::Retryable })
-            .collect();
+        // All of them, so that what the participant's registration says of a status does not count.
+        let outcome = |status: u16| {
+            if Self::NO.contains(&status) { OutcomeKind::Refused } else { OutcomeKind::Retryable }
+        };
+        let outcomes =
+            (400..500).map(|status| OutcomeOverride { status, outcome: outcome(status) }).collect();
         Step {
             pivot: true,
             starts: Starts::WhenSilent,
@@ -277,8 +279,11 @@ impl Definition {
         order.push(after);
         let mut steps = self.steps.clone();
         steps.push(Arc::new(step));
-        let pivots: Vec<StepIndex> =
-            self.indices().filter(|index| self.step(*index).pivot).collect();
+        let pivots: Vec<StepIndex> = (0_u16..)
+            .zip(&steps)
+            .filter(|(_, step)| step.pivot)
+            .map(|(n, _)| StepIndex(n))
+            .collect();
         // A step only comes after steps that were there before it, so there is no cycle.
         let graph = Graph::new(order, &pivots).unwrap_or_else(|_| self.graph.clone());
         Self { steps, graph, ..self.clone() }

@@ -18,6 +18,7 @@ const CALL_FIELDS: &[&str] = &["method", "path", "body", "headers", "timeout", "
 
 /// A branch as its client describes it.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one is made for a request and taken apart at once")]
 pub enum BranchDocument {
     /// Complete.
     Ready(Branch),

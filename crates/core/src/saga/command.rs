@@ -28,8 +28,9 @@ impl Saga {
                 for (step, op) in self.retryable(step.as_ref()) {
                     let attempt = self.step(step).call(op).attempts + 1;
                     self.note(at, Event::RetryForced { step, op, by: by.clone() }, handled);
-                    // Where the saga is handed over, the next owner finds the retry due.
-                    if !self.held {
+                    // Where the saga is handed over, the next owner finds the retry due; where its
+                    // lock keys are taken away, it is due when they are granted again.
+                    if !self.held && !self.waits_for_lock() {
                         self.note(at, Event::CallStarted { step, op, attempt }, handled);
                     }
                 }
@@ -103,8 +104,7 @@ impl Saga {
                 needed: "is queued",
             }),
             Command::ReleaseLock if self.tokens().is_empty() => Err(Refusal::NoLock),
-            Command::ReleaseLock => Ok(()),
-            Command::Pause | Command::Resume => Ok(()),
+            Command::ReleaseLock | Command::Pause | Command::Resume => Ok(()),
             Command::Cancel => self.permits_cancel(),
             Command::RetryNow { .. } if self.paused => Err(Refusal::WrongStatus {
                 status: self.status(),
@@ -164,12 +164,23 @@ impl Saga {
     fn permits_repetition(&self, command: &Command) -> Result<(), Refusal> {
         let is_interactive = self.mode() == Mode::Interactive;
         match (command, self.status()) {
-            (Command::Cancel, Status::Compensated) => Ok(()),
-            (Command::Commit, Status::Completed) if is_interactive => Ok(()),
-            (Command::Commit, Status::Compensated) if is_interactive => self.permits_commit(),
+            (Command::Commit, Status::Completed | Status::Compensated) if is_interactive => {
+                self.permits_commit()
+            }
             (Command::Cancel, Status::Completed) if is_interactive => Err(Refusal::Committed),
-            (Command::ParentDecided { decision: Decision::Commit }, Status::Completed)
-            | (Command::ParentDecided { decision: Decision::Abort }, Status::Compensated) => Ok(()),
+            (Command::Commit | Command::Enlist { .. } | Command::Extend { .. }, _)
+                if !is_interactive =>
+            {
+                Err(Refusal::NotInteractive)
+            }
+            (Command::ParentDecided { .. }, _) if self.accepted.parent.is_none() => {
+                Err(Refusal::NotInteractive)
+            }
+            (
+                Command::Cancel | Command::ParentDecided { decision: Decision::Abort },
+                Status::Compensated,
+            )
+            | (Command::ParentDecided { decision: Decision::Commit }, Status::Completed) => Ok(()),
             (_, status) => Err(Refusal::Ended(status)),
         }
     }
@@ -192,6 +203,7 @@ impl Saga {
         }
         match (self.decision, self.undecided_pivot()) {
             (Some(Decision::Commit), _) => Err(Refusal::Committed),
+            (None, _) if self.is_commit_promised() => Err(Refusal::Committed),
             (None, Some(pivot)) => {
                 Err(Refusal::PivotUndecided(self.definition.step(pivot).id.clone()))
             }

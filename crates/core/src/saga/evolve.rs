@@ -135,7 +135,10 @@ impl Saga {
                 self.settle_client_calls(*decision);
             }
             Event::BranchEnlisted { branch } => self.enlisted(branch),
-            Event::CommitRequested { .. } => self.commit_requested = true,
+            Event::CommitRequested { .. } => {
+                self.commit_requested = true;
+                self.drop_question();
+            }
             Event::DeadlineExtended { until, .. } => self.deadline_at = Some(*until),
             Event::LockReleased { .. } => self.lock_released(),
             Event::DeadlinePassed => self.deadline_passed = true,

@@ -74,12 +74,10 @@ impl Saga {
     /// [`Refusal`] if the input does not fit; the saga is then as it was.
     pub fn handle(&mut self, at: Timestamp, input: Input) -> Result<Handled, Refusal> {
         if self.end.is_some() {
-            return match input {
-                Input::Command { command, .. } => {
-                    self.permits(&command).map(|()| Handled::default())
-                }
-                _ => Err(Refusal::Ended(self.status())),
+            let Input::Command { command, .. } = input else {
+                return Err(Refusal::Ended(self.status()));
             };
+            return self.permits(&command).map(|()| Handled::default());
         }
         if input.call().is_some_and(|call| !self.has_call(call)) {
             return Err(Refusal::Stale);
@@ -112,10 +110,13 @@ impl Saga {
             }
             Input::PendingExpired { step, op } => self.expire(at, step, op, &mut handled)?,
             Input::RetryDue { step, op } => self.retry(at, step, op, &mut handled)?,
-            Input::DeadlinePassed if !self.deadline_passed => {
+            // The timer of a deadline that was put off since may still go off.
+            Input::DeadlinePassed
+                if !self.deadline_passed && self.deadline_at.is_none_or(|until| until <= at) =>
+            {
                 self.note(at, Event::DeadlinePassed, &mut handled);
             }
-            Input::LockWaitPassed if self.waits_for_lock() && !self.started => {
+            Input::LockWaitPassed if self.is_wait_bounded() => {
                 self.note(at, Event::LockWaitPassed, &mut handled);
             }
             Input::DeadlinePassed | Input::LockWaitPassed => return Err(Refusal::Stale),
@@ -144,7 +145,8 @@ impl Saga {
     }
 
     /// Everything that is outstanding: what a new owner must take up. Calls in flight are made
-    /// again under the same key; forward ones of an aborting saga are only heard out.
+    /// again under the same key; forward ones of an aborting saga, and all while its lock keys are
+    /// taken away, are only heard out.
     pub fn effects(&self) -> Vec<Effect> {
         if self.end.is_some() {
             return Vec::new();
@@ -155,7 +157,8 @@ impl Saga {
             let attempt = call.attempts;
             match &call.state {
                 CallState::InFlight
-                    if op.is_forward() && self.decision == Some(Decision::Abort) =>
+                    if self.waits_for_lock()
+                        || (op.is_forward() && self.decision == Some(Decision::Abort)) =>
                 {
                     effects.push(Effect::Drain { call: id, attempt });
                 }
@@ -188,7 +191,7 @@ impl Saga {
             if let Some(at) = self.accepted.start_at {
                 effects.push(Effect::Arm { timer: Timer::Start, at });
             }
-            if let (Some(at), true) = (self.accepted.lock_wait_until, self.waits_for_lock()) {
+            if let (Some(at), true) = (self.accepted.lock_wait_until, self.is_wait_bounded()) {
                 effects.push(Effect::Arm { timer: Timer::LockWait, at });
             }
         }
@@ -230,8 +233,8 @@ impl Saga {
                 handled.effects.push(Effect::Unlock { requeue });
                 handled.effects.extend(self.lock_wish());
             }
-            Event::Decided { decision: Decision::Commit, .. }
-                if self.tokens.is_some() && self.tokens().is_empty() =>
+            Event::Decided { .. }
+                if self.has_given_lock_back() && !self.accepted.lock_keys.is_empty() =>
             {
                 handled.effects.push(Effect::Unlock { requeue: false });
             }

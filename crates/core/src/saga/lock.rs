@@ -16,9 +16,14 @@ impl Saga {
     }
 
     /// Whether its lock keys went to the next saga when commit was decided.
-    fn has_given_lock_back(&self) -> bool {
+    pub(super) fn has_given_lock_back(&self) -> bool {
         let release = self.definition.lock.as_ref().map(|lock| lock.release);
         release == Some(LockRelease::Pivot) && self.decision == Some(Decision::Commit)
+    }
+
+    /// Whether its wait for the first grant has a bound. Who lost its keys again has waited already.
+    pub(super) fn is_wait_bounded(&self) -> bool {
+        self.waits_for_lock() && !self.started && !self.lock_taken
     }
 
     /// What it does if it loses its lock keys while it runs.

@@ -2,6 +2,7 @@
 
 use super::{CallState, Op, Saga};
 use crate::StepIndex;
+use crate::definition::Starts;
 
 impl Saga {
     /// Whether a forward call must become known before the saga can go either way: it is the
@@ -33,7 +34,10 @@ impl Saga {
                     | CallState::Pending { .. }
                     | CallState::Failed
                     | CallState::Stuck { .. } => true,
-                    CallState::Waiting { .. } => forward.maybe_effect,
+                    CallState::Waiting { .. } => {
+                        forward.maybe_effect
+                            || self.definition.step(*pivot).starts == Starts::WhenSilent
+                    }
                     CallState::Idle
                     | CallState::Succeeded
                     | CallState::Refused

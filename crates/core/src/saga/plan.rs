@@ -70,13 +70,13 @@ impl Saga {
         if self.lock_wait_passed && !self.started {
             return Some("its lock keys were not granted within the longest wait".to_owned());
         }
-        if self.lock_taken && self.on_lock_lost() == OnLost::Abort {
+        if self.lock_taken && self.on_lock_lost() == OnLost::Abort && !self.is_prepared() {
             return Some("its lock keys were taken away by an operator".to_owned());
         }
         if let Some((step, _)) = self.failed_step() {
             return Some(self.failure_sentence(step));
         }
-        let is_too_late = self.deadline_passed && !self.is_prepared() && !self.is_asking_back();
+        let is_too_late = self.deadline_passed && !self.is_prepared() && !self.hangs_on_client();
         is_too_late.then(|| "its deadline passed before it was decided".to_owned())
     }
 
@@ -85,7 +85,9 @@ impl Saga {
         self.definition.indices().find_map(|index| {
             let (step, state) = (self.definition.step(index), self.step(index));
             let is_failed = matches!(state.forward.state, CallState::Refused | CallState::GivenUp);
-            (is_failed && !step.optional && state.skipped.is_none())
+            // What the client calls is given up with the decision; that is no cause of it.
+            let is_ours = step.starts != Starts::ByClient;
+            (is_failed && is_ours && !step.optional && state.skipped.is_none())
                 .then(|| (index, step.forward_op()))
         })
     }

@@ -33,7 +33,11 @@ const INPUTS_MAX: usize = 2_000;
 pub(super) fn any_run(weather: Weather) -> impl Strategy<Value = Run> {
     let calm =
         prop_oneof![3 => Just(Calm::Kind), 1 => Just(Calm::Refusing), 1 => Just(Calm::Silent)];
-    (any_plan(weather), any_moves(weather), calm).prop_map(|(plan, moves, calm)| Run { plan, moves, calm })
+    (any_plan(weather), any_moves(weather), calm).prop_map(|(plan, moves, calm)| Run {
+        plan,
+        moves,
+        calm,
+    })
 }
 
 impl Run {
@@ -126,7 +130,8 @@ impl World {
     fn check_rest(&mut self, calm: Calm) {
         let text = self.saga.explain();
         if !self.has_ended() {
-            let stuck = self.saga.stuck().map(|(step, op)| (&self.saga.definition().step(step).id, op));
+            let stuck =
+                self.saga.stuck().map(|(step, op)| (&self.saga.definition().step(step).id, op));
             let says_why = stuck.is_some_and(|(step, op)| {
                 text.contains(step.as_str()) && text.contains(op.as_str())
             });

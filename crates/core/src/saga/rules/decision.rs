@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseResult;
 
 use super::forward::fact;
+use super::plan::Role;
 use super::story::{Entry, Known, Story};
 use crate::saga::{CallId, Decision, Event, Op};
 
@@ -35,7 +36,9 @@ pub(super) fn there_is_one_decision(story: &Story) -> TestCaseResult {
 pub(super) fn commit_comes_with_the_pivot(story: &Story) -> TestCaseResult {
     let definition = &story.definition;
     let judge = |entry: &Entry, known: &Known| {
-        if let Some(Event::Decided { decision: Decision::Commit, .. }) = fact(entry) {
+        if story.plan.role == Role::Alone
+            && let Some(Event::Decided { decision: Decision::Commit, .. }) = fact(entry)
+        {
             let pivots: Vec<_> =
                 definition.indices().filter(|step| definition.step(*step).pivot).collect();
             let is_reached = if pivots.is_empty() {
@@ -51,9 +54,12 @@ pub(super) fn commit_comes_with_the_pivot(story: &Story) -> TestCaseResult {
 }
 
 /// Rule 9: after the pivot's success nothing is undone; as long as it may have happened and has no
-/// undo, nothing is given up.
+/// undo, nothing is given up. A saga that is decided from outside has no such point of its own.
 pub(super) fn the_pivot_is_the_point_of_no_return(story: &Story) -> TestCaseResult {
     let definition = &story.definition;
+    if story.plan.role != Role::Alone {
+        return Ok(());
+    }
     let pivots = || definition.indices().filter(|step| definition.step(*step).pivot);
     let judge = |entry: &Entry, known: &Known| {
         let Some(Event::Decided { decision: Decision::Abort, .. }) = fact(entry) else {

@@ -13,7 +13,9 @@ pub(super) fn completed_means_done(story: &Story) -> TestCaseResult {
     let known = story.scan(|_, _| Ok(()))?;
     for step in story.definition.indices().filter(|_| story.status == Status::Completed) {
         let (own, truth) = (story.definition.step(step), story.truth[step.get()]);
-        if known.is_skipped(step) {
+        if story.is_question(step) {
+            // What the client did by itself has no call.
+        } else if known.is_skipped(step) {
             prop_assert!(!truth.effect, "{step:?} was skipped and took effect");
         } else if !own.optional {
             prop_assert!(truth.effect, "{step:?} did not take effect");
@@ -45,7 +47,7 @@ fn is_excused(story: &Story, _known: &Known, step: StepIndex) -> bool {
         let steps = &story.definition.source.value()["steps"];
         steps[step.get()]["compensation"] == "none"
     };
-    own.undo.is_none() && (own.optional || says_none())
+    own.undo.is_none() && (own.optional || story.is_question(step) || says_none())
 }
 
 /// The world and the machine agree: replayed, it is the same; what is on its way is what a

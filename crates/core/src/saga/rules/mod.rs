@@ -9,14 +9,17 @@
     reason = "a rule looks at the facts that it is about and passes over all others"
 )]
 
+mod answers;
 mod backward;
 mod calm;
+mod client;
 mod decision;
 mod ending;
 mod forward;
 mod moves;
 mod network;
 mod operator;
+mod outside;
 mod participant;
 mod plan;
 mod properties;

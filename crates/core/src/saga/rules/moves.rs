@@ -67,7 +67,10 @@ pub(super) enum Ask {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wish {
     /// Add a branch; `after` are bits of those before it.
-    Enlist { kind: Kind, after: Option<u8> },
+    Enlist {
+        kind: Kind,
+        after: Option<u8>,
+    },
     /// Add one again.
     Repeat,
     /// Add one again, but not the same.
@@ -76,9 +79,13 @@ pub(super) enum Wish {
     Call,
     Commit,
     Cancel,
-    Extend { secs: u8 },
+    Extend {
+        secs: u8,
+    },
     /// Say what the parent has decided, or would like to have decided.
-    Decide { commits: bool },
+    Decide {
+        commits: bool,
+    },
 }
 
 /// What a branch is.

@@ -124,7 +124,8 @@ impl World {
     }
 
     pub(super) fn stray(&mut self, what: u8, pick: usize) {
-        let step = StepIndex(u16::try_from(pick % (self.saga.definition().steps.len() + 1)).unwrap());
+        let step =
+            StepIndex(u16::try_from(pick % (self.saga.definition().steps.len() + 1)).unwrap());
         let op = Op::ALL[(pick / 7) % Op::ALL.len()];
         let call = CallId { step, op };
         let exists = self.exists(call);

@@ -113,11 +113,9 @@ fn any_role(weather: Weather) -> impl Strategy<Value = Role> {
         Weather::Client => [0, 0, 1],
         Weather::Family => [0, 1, 0],
         Weather::Locks => [2, 1, 2],
-        Weather::Fair
-        | Weather::Rough
-        | Weather::Slow
-        | Weather::Crashes
-        | Weather::Meddling => [1, 0, 0],
+        Weather::Fair | Weather::Rough | Weather::Slow | Weather::Crashes | Weather::Meddling => {
+            [1, 0, 0]
+        }
     };
     prop_oneof![
         alone => Just(Role::Alone),

@@ -9,7 +9,7 @@ use proptest::test_runner::{TestCaseError, TestCaseResult, TestRunner};
 use super::calm::{Run, any_run};
 use super::moves::Weather;
 use super::story::Story;
-use super::{backward, decision, ending, forward, repetition};
+use super::{backward, decision, ending, forward, outside, repetition};
 use crate::saga::Status;
 
 type Rule = fn(&Story) -> TestCaseResult;
@@ -20,6 +20,8 @@ const RULES: &[(&str, Rule)] = &[
     ("rule 3: order forward", forward::steps_come_in_order),
     ("rule 4: one decision", decision::there_is_one_decision),
     ("rule 4: commit comes with the pivot", decision::commit_comes_with_the_pivot),
+    ("rule 4: commit is asked for", outside::commit_is_asked_for),
+    ("rule 4: an abort has a cause", outside::an_abort_has_a_cause),
     ("rule 5: what may have happened is undone", backward::what_may_have_happened_is_undone),
     ("rule 5: nothing else is undone", backward::nothing_else_is_undone),
     ("rule 6: order backward", backward::undo_goes_backward),
@@ -31,6 +33,11 @@ const RULES: &[(&str, Rule)] = &[
     ("rule 12: locks", forward::nothing_is_sent_without_the_lock),
     ("pause and hand-over", forward::nothing_starts_while_held_back),
     ("the deadline", forward::nothing_starts_after_the_deadline),
+    ("check-back", outside::only_the_silent_are_asked),
+    ("branches: not too late", outside::nothing_is_added_too_late),
+    ("branches: none is forgotten", outside::no_branch_is_forgotten),
+    ("branches: undone in their order", outside::branches_are_undone_in_their_order),
+    ("nested: who is prepared waits", outside::who_is_prepared_waits),
     ("completed means done", ending::completed_means_done),
     ("compensated means without effect", ending::compensated_means_without_effect),
 ];
@@ -74,6 +81,25 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(config(4))]
+
+    #[test]
+    fn every_rule_holds_when_clients_decide(run in any_run(Weather::Client)) {
+        every_rule_holds(&run)?;
+    }
+
+    #[test]
+    fn every_rule_holds_when_parents_decide(run in any_run(Weather::Family)) {
+        every_rule_holds(&run)?;
+    }
+
+    #[test]
+    fn every_rule_holds_when_lock_keys_come_and_go(run in any_run(Weather::Locks)) {
+        every_rule_holds(&run)?;
+    }
+}
+
+proptest! {
     #![proptest_config(config(8))]
 
     #[test]
@@ -87,14 +113,22 @@ proptest! {
 fn runs_come_to_every_end_and_see_every_kind_of_fact() {
     let mut runner = TestRunner::deterministic();
     let (mut ends, mut facts) = (BTreeSet::new(), HashSet::new());
-    let weathers =
-        [Weather::Fair, Weather::Rough, Weather::Slow, Weather::Crashes, Weather::Meddling];
-    for weather in weathers.into_iter().cycle().take(400) {
+    let weathers = [
+        Weather::Fair,
+        Weather::Rough,
+        Weather::Slow,
+        Weather::Crashes,
+        Weather::Meddling,
+        Weather::Client,
+        Weather::Family,
+        Weather::Locks,
+    ];
+    for weather in weathers.into_iter().cycle().take(640) {
         let story = any_run(weather).new_tree(&mut runner).unwrap().current().story();
         ends.insert(story.status);
         facts.extend(story.entries.iter().filter_map(forward::fact).map(std::mem::discriminant));
     }
     let expected = [Status::Suspended, Status::Completed, Status::Compensated, Status::Abandoned];
     assert!(ends.iter().eq(&expected), "{ends:?}");
-    assert_eq!(facts.len(), 20, "some kind of fact never came up");
+    assert_eq!(facts.len(), 24, "some kind of fact never came up");
 }

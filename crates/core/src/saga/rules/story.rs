@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::test_runner::TestCaseResult;
 
 use super::participant::Truth;
-use super::plan::Plan;
+use super::plan::{Plan, Role};
 use crate::StepIndex;
 use crate::definition::{Branch, Definition, LockRelease, OnLost, Starts};
 use crate::saga::{
@@ -95,6 +95,16 @@ impl Story {
             known.take(entry);
         }
         Ok(known)
+    }
+
+    /// Whether the client of the transaction is asked back when it falls silent.
+    pub(super) const fn asks_back(&self) -> bool {
+        matches!(self.plan.role, Role::Interactive { asks_back: true })
+    }
+
+    /// Whether a step is that question.
+    pub(super) fn is_question(&self, step: StepIndex) -> bool {
+        self.definition.step(step).starts == Starts::WhenSilent
     }
 
     pub(super) fn forward(&self, step: StepIndex) -> CallId {

@@ -12,8 +12,8 @@ use super::plan::Plan;
 use super::story::{Entry, Fate, Story};
 use crate::definition::Definition;
 use crate::saga::{
-    Accepted, CallId, CallState, Effect, Event, Handled, Input, Record, Refusal, Saga, Status, Timer,
-    Token,
+    Accepted, CallId, CallState, Effect, Event, Handled, Input, Record, Refusal, Saga, Status,
+    Timer, Token,
 };
 use crate::{Json, LockKey, SagaId, Timestamp};
 
@@ -182,17 +182,15 @@ impl World {
     fn absorb(&mut self, handled: Handled) {
         let is_awaited = handled.is_awaited();
         self.check_lock(&handled);
-        let is_told = handled.records.iter().any(|record| {
-            matches!(record.event, Event::Decided { .. } | Event::CommitRequested { .. })
-        });
         for record in handled.records {
             self.entries.push(Entry::Fact(record.clone()));
+            if matches!(record.event, Event::Decided { .. } | Event::CommitRequested { .. }) {
+                self.drop_question();
+            }
             self.records.push(record);
         }
+        self.truth.resize(self.saga.steps().len(), Truth::default());
         self.boundaries.push(self.records.len());
-        if is_told {
-            self.drop_question();
-        }
         if is_awaited {
             self.flush();
         }
