@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Call, CallState, Decision, Op, Saga, Status};
+use super::{Call, CallState, Decision, Op, Saga, SkipReason, Status};
 use crate::StepIndex;
 use crate::definition::Mode;
 
@@ -83,6 +83,9 @@ impl Saga {
         let mut text = format!("{word}: {}", self.explain_open_calls());
         match (self.decision(), self.deadline_at()) {
             (None, _) if self.is_prepared() || self.commit_requested => {}
+            (None, Some(at)) if !self.is_past_deadline() && self.check_back().is_some() => {
+                let _ = write!(text, "; its client is asked at {at} unless it has said so before");
+            }
             (None, Some(at)) if !self.is_past_deadline() => {
                 let _ = write!(text, "; it aborts unless it is decided by {at}");
             }
@@ -122,7 +125,10 @@ impl Saga {
 
     fn explain_completed(&self) -> String {
         let ended = self.ended_at().unwrap_or(self.accepted_at());
-        let skipped = self.steps().iter().filter(|state| state.skipped.is_some()).count();
+        // A question that was not needed is nothing that was left out.
+        let is_skipped =
+            |reason: Option<SkipReason>| reason.is_some_and(|why| why != SkipReason::Decided);
+        let skipped = self.steps().iter().filter(|state| is_skipped(state.skipped)).count();
         let ignored = self
             .definition
             .indices()
@@ -173,11 +179,17 @@ impl Saga {
             .filter(|(_, _, call)| call.state.is_open())
             .map(|(step, op, call)| self.call_words(step, op, call))
             .collect();
-        match open.len() {
-            0 => self.explain_rest(),
+        let mut text = match open.len() {
+            0 => return self.explain_rest(),
             1..=CALLS_MAX => open.join("; "),
             all => format!("{}; {} more", open[..CALLS_MAX].join("; "), all - CALLS_MAX),
+        };
+        if self.waits_for_lock() {
+            text.push_str(
+                "; its lock keys were taken away, so nothing starts until it has them again",
+            );
         }
+        text
     }
 
     /// What the saga waits for when no call is open.

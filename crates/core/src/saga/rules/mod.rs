@@ -26,4 +26,5 @@ mod properties;
 mod repetition;
 mod story;
 mod table;
+mod transaction;
 mod world;
