@@ -30,6 +30,10 @@ const PAUSE_MAX: Duration = Duration::from_millis(250);
 /// Guards that one request extends.
 const EXTEND_MAX: usize = 256;
 
+/// Every so many rounds of extending, guards are also set again where they hold: on a master that
+/// came back empty, so that one restart after another does not lose them.
+const HEAL_EVERY: u32 = 3;
+
 /// Guards that are being set at once by the keeper.
 const SETTING_MAX: usize = 64;
 
@@ -159,6 +163,7 @@ impl Inner {
                 Ok(validity) => {
                     let until = self.clock.elapsed() + validity;
                     self.guards.keep(guard, owned.partition(), until);
+                    self.metrics.guards(self.guards.kept.lock().len());
                     return true;
                 }
                 Err(GuardError::Busy { .. }) if !may_wait() => return false,
@@ -183,7 +188,12 @@ impl Inner {
     /// Takes a guard away, if there is one.
     pub(crate) fn release_guard(self: &Arc<Self>, guard: Guard) {
         let Some(service) = self.guards.service().map(Arc::clone) else { return };
-        self.guards.kept.lock().remove(&guard.holder.saga_id);
+        let left = {
+            let mut kept = self.guards.kept.lock();
+            kept.remove(&guard.holder.saga_id);
+            kept.len()
+        };
+        self.metrics.guards(left);
         self.tasks.spawn(async move { service.release(&[guard]).await });
     }
 
@@ -235,16 +245,21 @@ impl Inner {
     pub(crate) async fn keep_guards(self: Arc<Self>) {
         let Some(service) = self.guards.service().map(Arc::clone) else { return };
         let every = service.ttl() / 3;
-        let (mut extend_at, mut pause) = (Duration::ZERO, PAUSE);
+        let (mut extend_at, mut pause, mut round) = (Duration::ZERO, PAUSE, 0_u32);
         loop {
             let now = self.clock.elapsed();
             self.guards.forget_foreign(|partition| self.ownership.has(partition));
             if now >= extend_at {
-                self.extend_guards(&*service, now).await;
+                round = round.wrapping_add(1);
+                let extended = self.extend_guards(&*service, now).await;
+                if round.is_multiple_of(HEAL_EVERY) {
+                    self.set_guards(&*service, extended).await;
+                }
                 // Up to a tenth earlier, so that coordinators do not all come at once.
                 extend_at = now + every * 4 / 5 + self.spread(every / 5);
             }
-            let all_hold = self.set_guards(&*service).await;
+            let all_hold = self.set_guards(&*service, self.lapsed_guards()).await;
+            self.metrics.guards(self.guards.kept.lock().len());
             pause = if all_hold { PAUSE } else { (pause * 2).min(PAUSE_MAX) };
             let until_extend = extend_at.saturating_sub(self.clock.elapsed());
             let wait = if all_hold { until_extend } else { until_extend.min(self.spread(pause)) };
@@ -256,25 +271,27 @@ impl Inner {
         }
     }
 
-    async fn extend_guards(&self, service: &dyn Locks, now: Duration) {
-        let holding: Vec<Guard> = self
-            .guards
-            .all()
-            .into_iter()
-            .filter(|kept| kept.until > now)
-            .map(|kept| kept.guard)
-            .collect();
+    /// Extends the guards that hold; answers those that still do.
+    async fn extend_guards(&self, service: &dyn Locks, now: Duration) -> Vec<Guard> {
+        let mut held = self.guards.all();
+        held.retain(|kept| kept.until > now);
+        let holding: Vec<Guard> = held.into_iter().map(|kept| kept.guard).collect();
+        let mut extended = Vec::with_capacity(holding.len());
         for chunk in holding.chunks(EXTEND_MAX) {
             let results = service.extend(chunk).await;
             let now = self.clock.elapsed();
             for (guard, result) in chunk.iter().zip(results) {
                 let is_news = match result {
-                    Ok(validity) => self.guards.update(guard, Some(now + validity), false, now),
+                    Ok(validity) => {
+                        extended.push(guard.clone());
+                        self.guards.update(guard, Some(now + validity), false, now)
+                    }
                     // Whether somebody else has it shows when it is set again.
                     Err(error @ (GuardError::Lost { .. } | GuardError::Busy { .. })) => {
                         self.warn_of_guard(guard, &error);
                         self.guards.update(guard, Some(Duration::ZERO), false, now)
                     }
+                    // It holds on until its time is over.
                     Err(error @ GuardError::NoQuorum(_)) => {
                         self.warn_of_guard(guard, &error);
                         false
@@ -283,19 +300,25 @@ impl Inner {
                 self.tell_of_guard(guard, is_news);
             }
         }
+        extended
     }
 
-    /// Tries once to set the guards that do not hold; whether all hold then.
-    async fn set_guards(&self, service: &dyn Locks) -> bool {
+    fn lapsed_guards(&self) -> Vec<Guard> {
         let now = self.clock.elapsed();
-        let mut lapsed = self.guards.all().into_iter().filter(|kept| kept.until <= now);
+        let all = self.guards.all().into_iter();
+        all.filter(|kept| kept.until <= now).map(|kept| kept.guard).collect()
+    }
+
+    /// Tries once to set these guards; whether all hold then.
+    async fn set_guards(&self, service: &dyn Locks, guards: Vec<Guard>) -> bool {
+        let mut guards = guards.into_iter();
         let mut setting = FuturesUnordered::new();
         let mut all_hold = true;
         loop {
             while setting.len() < SETTING_MAX
-                && let Some(kept) = lapsed.next()
+                && let Some(guard) = guards.next()
             {
-                setting.push(async move { (service.acquire(&kept.guard).await, kept.guard) });
+                setting.push(async move { (service.acquire(&guard).await, guard) });
             }
             let Some((result, guard)) = setting.next().await else { return all_hold };
             let now = self.clock.elapsed();
@@ -305,7 +328,7 @@ impl Inner {
                     all_hold = false;
                     self.warn_of_guard(&guard, error);
                     let is_taken = matches!(error, GuardError::Busy { .. });
-                    self.guards.update(&guard, None, is_taken, now)
+                    self.guards.update(&guard, Some(Duration::ZERO), is_taken, now)
                 }
             };
             if result.is_ok() && !self.is_kept(&guard) {

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 use std::fmt;
 
 use amends_core::saga::{Op, OutcomeKind, Status};
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -65,7 +66,7 @@ struct Request {
 
 /// All metrics of a coordinator.
 pub struct Metrics {
-    registry: Registry,
+    registry: RwLock<Registry>,
     names: Mutex<HashSet<String>>,
     submitted: Counter,
     rejected: Family<Reason, Counter>,
@@ -76,6 +77,7 @@ pub struct Metrics {
     suspended: Counter,
     live: Gauge,
     partitions: Gauge,
+    guards: Gauge,
     fenced: Counter,
     unknown_commits: Counter,
     commits: Counter,
@@ -107,7 +109,7 @@ impl Metrics {
     /// All zero.
     pub fn new() -> Self {
         let mut metrics = Self {
-            registry: Registry::with_prefix("amends"),
+            registry: RwLock::new(Registry::with_prefix("amends")),
             names: Mutex::default(),
             submitted: Counter::default(),
             rejected: Family::default(),
@@ -118,6 +120,7 @@ impl Metrics {
             suspended: Counter::default(),
             live: Gauge::default(),
             partitions: Gauge::default(),
+            guards: Gauge::default(),
             fenced: Counter::default(),
             unknown_commits: Counter::default(),
             commits: Counter::default(),
@@ -133,7 +136,7 @@ impl Metrics {
     }
 
     fn register(&mut self) {
-        let r = &mut self.registry;
+        let r = self.registry.get_mut();
         r.register("saga_submitted", "Sagas accepted", self.submitted.clone());
         r.register("saga_submit_rejected", "Submissions not accepted", self.rejected.clone());
         r.register("saga_finished", "Sagas ended", self.finished.clone());
@@ -141,6 +144,7 @@ impl Metrics {
         r.register("saga_live", "Sagas in memory", self.live.clone());
         r.register("step_attempts", "Attempts of calls", self.attempts.clone());
         r.register("partitions_owned", "Partitions owned", self.partitions.clone());
+        r.register("lock_guards_held", "Guards of lock keys kept alive", self.guards.clone());
         r.register("store_writes_fenced", "Batches refused as stale", self.fenced.clone());
         r.register(
             "store_commits_unknown",
@@ -166,8 +170,17 @@ impl Metrics {
     pub fn encode(&self) -> String {
         let mut out = String::new();
         // Writing into a String cannot fail.
-        let _ = text::encode(&mut out, &self.registry);
+        let _ = text::encode(&mut out, &self.registry.read());
         out
+    }
+
+    /// Shows what an adapter counts too, from now on.
+    pub fn add(&self, collector: impl Collector) {
+        self.registry.write().register_collector(Box::new(collector));
+    }
+
+    pub(crate) fn guards(&self, kept: usize) {
+        self.guards.set(i64::try_from(kept).unwrap_or(i64::MAX));
     }
 
     /// Counts one answered request. `route` is the template, not the path.

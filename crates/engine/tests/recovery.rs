@@ -105,7 +105,7 @@ async fn a_command_reaches_a_saga_of_another_coordinator() {
         let detail = second.command(&id, Command::Cancel, operator()).await.unwrap();
         assert!(detail.saga.reason().is_some());
         assert_ends(&first, &id, Status::Compensated).await;
-        assert!(second.command(&id, Command::Cancel, operator()).await.is_err());
+        assert!(second.command(&id, Command::Pause, operator()).await.is_err());
     }
 }
 

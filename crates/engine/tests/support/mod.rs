@@ -1,6 +1,12 @@
 //! Coordinators over in-memory ports, for the tests of the engine.
 #![allow(dead_code, reason = "each test file uses a part of it")]
-#![allow(clippy::unwrap_used, clippy::panic, clippy::missing_panics_doc, missing_docs, reason = "test code")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    missing_docs,
+    reason = "test code"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;
