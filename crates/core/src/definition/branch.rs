@@ -261,16 +261,25 @@ impl Definition {
     pub(crate) fn with_branch(&self, branch: &Branch) -> Self {
         let after = match &branch.after {
             Some(ids) => ids.iter().filter_map(|id| self.index_of(id.as_str())).collect(),
-            None if branch.is_ordered() => self
-                .indices()
-                .filter(|index| {
-                    let step = self.step(*index);
-                    step.starts == Starts::ByClient && step.kind == StepKind::Saga
-                })
-                .collect(),
+            None if branch.is_ordered() => self.last_compensations(),
             None => Vec::new(),
         };
         self.with_step(branch.step(), after)
+    }
+
+    /// The branches with a compensation that no other one comes after: whoever comes after these
+    /// comes after all of them.
+    fn last_compensations(&self) -> Vec<StepIndex> {
+        let ordered: Vec<StepIndex> = self
+            .indices()
+            .filter(|index| {
+                let step = self.step(*index);
+                step.starts == Starts::ByClient && step.kind == StepKind::Saga
+            })
+            .collect();
+        let is_last =
+            |index: &StepIndex| !ordered.iter().any(|other| self.graph.is_before(*index, *other));
+        ordered.iter().copied().filter(is_last).collect()
     }
 
     fn with_step(&self, step: Step, after: Vec<StepIndex>) -> Self {

@@ -75,6 +75,11 @@ fn tcc(extra: &Value) -> Value {
     merged
 }
 
+/// A definition without steps.
+fn interactive(extra: Value) -> Value {
+    merged(json!({ "name": "d", "mode": "interactive" }), &extra)
+}
+
 /// Documents with the code and pointer of a fault that each must have.
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<(Value, FaultCode, &'static str)> {
@@ -161,6 +166,33 @@ fn cases() -> Vec<(Value, FaultCode, &'static str)> {
             F::WrongType,
             "/lock/on_busy",
         ),
+        (
+            fields(json!({ "lock": { "keys": ["k"], "on_lost": "ignore" } })),
+            F::WrongType,
+            "/lock/on_lost",
+        ),
+        (
+            fields(json!({ "lock": { "keys": ["k"], "on_lost": true } })),
+            F::WrongType,
+            "/lock/on_lost",
+        ),
+        (
+            fields(json!({ "lock": { "keys": ["k"], "release": "commit" } })),
+            F::WrongType,
+            "/lock/release",
+        ),
+        (
+            fields(json!({ "lock": { "keys": ["k"], "relase": 1 } })),
+            F::UnknownField,
+            "/lock/relase",
+        ),
+        (fields(json!({ "mode": "client" })), F::WrongType, "/mode"),
+        (fields(json!({ "mode": 1 })), F::WrongType, "/mode"),
+        (fields(json!({ "mode": "interactive" })), F::FieldConflict, "/steps"),
+        (interactive(json!({ "defaults": {} })), F::FieldConflict, "/defaults"),
+        (interactive(json!({ "output": 1 })), F::FieldConflict, "/output"),
+        (interactive(json!({ "lock": { "keys": [] } })), F::MissingField, "/lock/keys"),
+        (interactive(json!({ "deadline": "0s" })), F::OutOfRange, "/deadline"),
         (
             fields(json!({ "output": { "x": "${steps.nope.output}" } })),
             F::UnknownReference,
@@ -340,11 +372,40 @@ fn sound_documents_have_no_faults() {
             &[json!({})],
         ),
         definition(&json!({ "input_schema": true, "deadline": "1h" }), &[json!({})]),
+        definition(&json!({ "mode": "definition" }), &[json!({})]),
+        definition(
+            &json!({ "lock": { "keys": ["k"], "wait": "1s", "on_busy": "replace",
+                "on_lost": "fence", "release": "pivot" } }),
+            &[json!({})],
+        ),
+        interactive(json!({})),
+        interactive(json!({ "lock": { "keys": ["k"] }, "deadline": "30s", "description": "x" })),
     ] {
         let parsed = parse(&document, &registry());
         assert!(parsed.faults.is_empty(), "{document}\n{:#?}", parsed.faults);
         assert!(parsed.definition.is_some(), "{document}");
     }
+}
+
+#[test]
+fn what_a_document_does_not_say_about_its_lock_is_the_careful_choice() {
+    let lock = |lock: Value| {
+        let document = definition(&json!({ "lock": lock }), &[json!({})]);
+        let definition = parse(&document, &registry()).definition.unwrap();
+        let lock = definition.lock.clone().unwrap();
+        (definition.mode, lock.on_busy, lock.on_lost, lock.release)
+    };
+    let silent = lock(json!({ "keys": ["k"] }));
+    assert_eq!(silent, (Mode::Definition, OnBusy::Queue, OnLost::Pause, LockRelease::End));
+    for (word, on_lost) in
+        [("fence", OnLost::Fence), ("pause", OnLost::Pause), ("abort", OnLost::Abort)]
+    {
+        let said = lock(json!({ "keys": ["k"], "on_busy": "replace", "on_lost": word,
+            "release": "pivot" }));
+        assert_eq!(said, (Mode::Definition, OnBusy::Replace, on_lost, LockRelease::Pivot));
+    }
+    let parsed = parse(&interactive(json!({})), &registry()).definition.unwrap();
+    assert_eq!((parsed.mode, parsed.steps.len()), (Mode::Interactive, 0));
 }
 
 #[test]

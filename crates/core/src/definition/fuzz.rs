@@ -75,6 +75,13 @@ fn members(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> 
         "409",
         "keys",
         "wait",
+        "on_lost",
+        "release",
+        "mode",
+        "saga",
+        "definition",
+        "version",
+        "input",
         "x/~",
     ]);
     prop::collection::btree_map(names, value, 0..8).prop_map(|members| {
@@ -107,6 +114,25 @@ proptest! {
             let parsed = parse(&document, &registry());
             prop_assert_eq!(parsed.definition.is_none(), parsed.faults.iter().any(Fault::is_error));
             for fault in &parsed.faults {
+                prop_assert!(fault.pointer.is_empty() || fault.pointer.starts_with('/'));
+            }
+        }
+    }
+
+    #[test]
+    fn no_branch_makes_it_panic(branch in members(any_value()), call in members(any_value()),
+        whole in any_value(), kind in 0..6_usize)
+    {
+        // Some come further: a whole kind of branch around one call.
+        let name = ["compensation", "confirm", "cancel", "action", "saga", "participant"][kind];
+        let mut near = json!({ "participant": "a", "confirm": { "path": "/" }, "cancel": { "path": "/" } });
+        near[name] = call.clone();
+        for document in [branch, whole, near, call] {
+            let id = crate::StepId::new("b").unwrap();
+            let faults = parse_branch(id, &document, &registry()).err().into_iter().flatten();
+            let others = parse_check_back(&document, &registry()).err().into_iter().flatten();
+            for fault in faults.chain(others) {
+                prop_assert!(fault.is_error());
                 prop_assert!(fault.pointer.is_empty() || fault.pointer.starts_with('/'));
             }
         }

@@ -20,6 +20,8 @@ mod schema_work;
 mod suggest;
 
 #[cfg(test)]
+mod branch_cases;
+#[cfg(test)]
 mod cases;
 #[cfg(test)]
 mod fuzz;

@@ -24,6 +24,7 @@ mod participant;
 mod plan;
 mod properties;
 mod repetition;
+mod sentence;
 mod story;
 mod table;
 mod transaction;

@@ -17,8 +17,8 @@ use crate::saga::{
 use crate::{Json, LockKey, SagaId, Timestamp};
 
 /// One transaction and all that happened to it.
-struct Case {
-    saga: Saga,
+pub(super) struct Case {
+    pub(super) saga: Saga,
     base: Arc<crate::definition::Definition>,
     records: Vec<Record>,
     effects: Vec<Effect>,
@@ -57,18 +57,18 @@ impl Case {
         case
     }
 
-    fn interactive() -> Self {
+    pub(super) fn interactive() -> Self {
         Self::new(&json!({ "name": "t", "mode": "interactive" }), |_| {})
     }
 
     /// Its client can be asked.
-    fn asked() -> Self {
+    pub(super) fn asked() -> Self {
         let role = Role::Interactive { asks_back: true };
         let document = json!({ "name": "t", "mode": "interactive" });
         Self::new(&document, |accepted| accepted.prepared = role.check_back())
     }
 
-    fn locked(mut document: Value, lock: &Value) -> Self {
+    pub(super) fn locked(mut document: Value, lock: &Value) -> Self {
         document["lock"] = lock.clone();
         Self::new(&document, |accepted| accepted.lock_keys = vec![LockKey::new("k").unwrap()])
     }
@@ -78,17 +78,17 @@ impl Case {
         self.effects.extend(handled.effects);
     }
 
-    fn tell(&mut self, input: Input) -> Result<(), Refusal> {
+    pub(super) fn tell(&mut self, input: Input) -> Result<(), Refusal> {
         let handled = self.saga.handle(self.now, input)?;
         self.take(handled);
         Ok(())
     }
 
-    fn command(&mut self, command: Command) -> Result<(), Refusal> {
+    pub(super) fn command(&mut self, command: Command) -> Result<(), Refusal> {
         self.tell(Input::Command { command, by: Actor::default() })
     }
 
-    fn enlist(&mut self, name: &str, kind: Kind) {
+    pub(super) fn enlist(&mut self, name: &str, kind: Kind) {
         let branch = Box::new(branch(name, kind, None));
         self.command(Command::Enlist { branch }).unwrap();
     }
@@ -109,7 +109,12 @@ impl Case {
         calls
     }
 
-    fn answer(&mut self, step: &str, op: Op, outcome: OutcomeKind) -> Result<(), Refusal> {
+    pub(super) fn answer(
+        &mut self,
+        step: &str,
+        op: Op,
+        outcome: OutcomeKind,
+    ) -> Result<(), Refusal> {
         let step = self.saga.definition().index_of(step).unwrap();
         let attempt = self.saga.step(step).call(op).attempts;
         let answer = Box::new(match outcome {
@@ -119,11 +124,11 @@ impl Case {
         self.tell(Input::Answered { step, op, attempt, answer })
     }
 
-    fn succeed(&mut self, step: &str, op: Op) {
+    pub(super) fn succeed(&mut self, step: &str, op: Op) {
         self.answer(step, op, OutcomeKind::Succeeded).unwrap();
     }
 
-    fn pass_deadline(&mut self) {
+    pub(super) fn pass_deadline(&mut self) {
         self.now = self.saga.deadline_at().unwrap();
         self.tell(Input::DeadlinePassed).unwrap();
     }
@@ -343,7 +348,8 @@ fn there_is_a_bound_of_branches() {
 const PART: &str = r#"{ "name": "t", "steps": [{ "id": "a", "participant": "p",
     "action": { "path": "/" }, "compensation": { "path": "/u" } }] }"#;
 
-fn part(lock: Option<&Value>) -> Case {
+/// A nested saga that has done its part.
+pub(super) fn part(lock: Option<&Value>) -> Case {
     let mut document: Value = serde_json::from_str(PART).unwrap();
     if let Some(lock) = lock {
         document["lock"] = lock.clone();
