@@ -132,3 +132,8 @@ pub use sweep::{AGE_MIN, sweep};
 pub use two_call::TwoCall;
 #[cfg(feature = "sql")]
 pub use work::{Barrier, Entry, Work};
+
+/// The guide for people; its examples are compiled as tests.
+#[cfg(all(doctest, feature = "axum", feature = "redis", feature = "postgres"))]
+#[doc = include_str!("../../../../docs/client-barrier.md")]
+struct Guide;

@@ -15,6 +15,8 @@ use crate::bed::{Bed, Entered, attempt, call, done, effect_of, no};
 
 /// How long a step may take before the driver allows the next one.
 const STEP_WAIT: Duration = Duration::from_millis(20);
+/// Attempts after which a call should have its answer.
+const ATTEMPTS_MAX: u32 = 100;
 /// Steps of a call.
 const STEPS: usize = 3;
 
@@ -173,7 +175,7 @@ async fn finish<B: Bed>(bed: &B, call: &Call, turn: B::Turn, end: End) {
 }
 
 async fn until_answered<B: Bed>(bed: &B, call: &Call) {
-    loop {
+    for _ in 0..ATTEMPTS_MAX {
         match bed.enter(call.clone()).await {
             Ok(Entered::Settled(_)) => return,
             Ok(Entered::Run(mut turn)) => {
@@ -183,6 +185,7 @@ async fn until_answered<B: Bed>(bed: &B, call: &Call) {
             Err(error) => assert!(error.retry_after().is_some(), "{error:?}"),
         }
     }
+    panic!("{call:?} has no answer after {ATTEMPTS_MAX} attempts");
 }
 
 async fn answer<B: Bed>(bed: &B, call: &Call) -> amends_client::participant::Answer {

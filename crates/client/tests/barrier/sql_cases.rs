@@ -9,6 +9,8 @@ use crate::bed::{Bed as _, attempt, call, done, effect_of, fenced, no};
 use crate::database::Db;
 use crate::transaction::TransactionBed;
 
+/// Attempts after which a call should have its answer.
+const ATTEMPTS_MAX: u32 = 10_000;
 /// Calls at once where many are made.
 const AT_ONCE: usize = 24;
 
@@ -116,7 +118,7 @@ pub(crate) async fn many_at_once_take_effect_once<D: Db>(bed: &TransactionBed<D>
 async fn until_answered<D: Db>(bed: &TransactionBed<D>, op: Op) -> Answer {
     let call = fenced("s", op, &[("a", 1), ("b", 1)]);
     let effect = effect_of(&call);
-    loop {
+    for _ in 0..ATTEMPTS_MAX {
         let barrier = Barrier::new(bed.pool.clone(), call.clone());
         let answered = barrier.run(async |work| {
             let sql = format!("INSERT INTO effect (name) VALUES ('{effect}')");
@@ -128,6 +130,7 @@ async fn until_answered<D: Db>(bed: &TransactionBed<D>, op: Op) -> Answer {
             Err(error) => assert!(error.retry_after().is_some(), "{error:?}"),
         }
     }
+    panic!("no answer after {ATTEMPTS_MAX} attempts");
 }
 
 pub(crate) async fn an_ended_transaction_is_noticed<D: Db>(bed: &TransactionBed<D>) {
