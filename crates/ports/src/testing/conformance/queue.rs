@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use amends_core::saga::{Status, Token};
 use amends_core::{LockKey, SagaId};
@@ -11,7 +12,7 @@ use super::PARTITIONS;
 use super::fixture::{LONG, World, definition_name, id, key, queued};
 use super::lock::tokens;
 use crate::Store;
-use crate::store::{Batch, LockHolder, LockSummary, NewSaga, Partition, SagaLock};
+use crate::store::{Batch, Error, LockHolder, LockSummary, NewSaga, Partition, SagaLock};
 
 fn names(locks: &[LockSummary]) -> Vec<&str> {
     locks.iter().map(|lock| lock.key.as_str()).collect()
@@ -255,8 +256,12 @@ pub async fn forgetting_goes_on_beside_grants(store: Arc<dyn Store>) {
         tasks.spawn(come_and_go(visitor, n, Arc::clone(&newest)));
     }
     while !tasks.is_empty() {
-        world.store.forget_idle_locks(3).await.unwrap();
-        tokio::task::yield_now().await;
+        match world.store.forget_idle_locks(3).await {
+            Ok(_) => {}
+            // Among so few keys the sagas may be in the way every time: later, then.
+            Err(error) => assert!(matches!(error, Error::Unavailable(_)), "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
         while let Some(done) = tasks.try_join_next() {
             done.unwrap();
         }
