@@ -235,27 +235,37 @@ impl Inner {
         self.journal.change(change).await.is_ok() && matches!(receiver.await, Ok(Ok(_)))
     }
 
-    /// Deletes what ended longer ago than the retention, until the drain.
+    /// Deletes what ended longer ago than the retention, and what is kept of lock keys that nobody
+    /// uses, until the drain.
     pub(crate) async fn clean_up(self: Arc<Self>) {
-        let Some(retention) = self.config.retention else {
-            return;
-        };
         while !self.draining.is_cancelled() {
-            let now = self.clock.now();
-            let micros = i64::try_from(retention.as_micros()).unwrap_or(i64::MAX);
-            let before = Timestamp(now.0.saturating_sub(micros));
-            match self.store.delete_ended(before, DELETE_PAGE).await {
-                Ok(deleted) if deleted >= u64::from(DELETE_PAGE) => continue,
-                Ok(_) => {}
-                Err(error) => {
-                    let error: &dyn std::error::Error = &error;
-                    tracing::warn!(error, "ended sagas could not be deleted; trying again");
+            let ended = self.delete_ended().await;
+            let idle = self.store.forget_idle_locks(DELETE_PAGE).await;
+            let mut more = false;
+            for deleted in [ended, idle] {
+                match deleted {
+                    Ok(count) => more |= count >= u64::from(DELETE_PAGE),
+                    Err(error) => {
+                        let error: &dyn std::error::Error = &error;
+                        tracing::warn!(error, "what is over could not be deleted; trying again");
+                    }
                 }
+            }
+            if more {
+                continue;
             }
             tokio::select! {
                 () = self.clock.sleep(DELETE_EVERY) => {}
                 () = self.draining.cancelled() => {}
             }
         }
+    }
+
+    /// A page of sagas that ended longer ago than the retention, if there is one.
+    async fn delete_ended(&self) -> Result<u64, amends_ports::store::Error> {
+        let Some(retention) = self.config.retention else { return Ok(0) };
+        let micros = i64::try_from(retention.as_micros()).unwrap_or(i64::MAX);
+        let before = Timestamp(self.clock.now().0.saturating_sub(micros));
+        self.store.delete_ended(before, DELETE_PAGE).await
     }
 }
