@@ -14,10 +14,10 @@ TEST_ARGS ?=
 help: ## Show the tasks
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: ## Run sagas across three HTTP services, some of which fail (DEMO_ARGS="--sagas 2000 --exit")
-	@scripts/setup demo
+demo: ## Run sagas across three HTTP services, some of which fail (DEMO_ARGS="--sagas 2000 --exit", REDIS=1)
+	@scripts/setup $(if $(REDIS),demo-redis,demo)
 	@echo 'demo: building (about 2 minutes the first time)'
-	cargo run --bin amends -- demo $(DEMO_ARGS)
+	cargo run --bin amends -- demo $(if $(REDIS),--redis) $(DEMO_ARGS)
 
 build: ## Build the optimised binary, target/release/amends
 	@scripts/setup demo

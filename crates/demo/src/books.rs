@@ -29,6 +29,8 @@ pub struct Ledger {
     pub holds: Vec<Hold>,
     /// Every order that stands.
     pub orders: Vec<Order>,
+    /// Of how many lock keys a participant has seen fencing tokens, by participant.
+    pub fenced_keys: BTreeMap<String, i64>,
 }
 
 /// A reservation.
@@ -112,7 +114,15 @@ impl Books {
             sqlx::query_as("SELECT sku, on_shelf FROM stock").fetch_all(&mut stock).await?;
         let accounts: Vec<(String, i64, i64)> =
             sqlx::query_as("SELECT user, balance, held FROM account").fetch_all(&mut bank).await?;
+        let mut fenced_keys = BTreeMap::new();
+        for (kind, books) in
+            [(Kind::Inventory, &mut stock), (Kind::Payment, &mut bank), (Kind::Orders, &mut orders)]
+        {
+            let keys = sqlx::query_scalar("SELECT count(*) FROM fence").fetch_one(books).await?;
+            fenced_keys.insert(kind.name().to_owned(), keys);
+        }
         Ok(Ledger {
+            fenced_keys,
             stock: shelf.into_iter().collect(),
             accounts: accounts.into_iter().map(|(user, free, held)| (user, (free, held))).collect(),
             reservations: reservations(&mut stock).await?,

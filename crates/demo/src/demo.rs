@@ -11,6 +11,7 @@ use crate::audit::{End, audit};
 use crate::books::Books;
 use crate::coordinator::Coordinator;
 use crate::fleet::{Fleet, check_exe};
+use crate::masters::Masters;
 use crate::plan::{Plan, Workload};
 use crate::progress::{Progress, Show};
 use crate::report::Summary;
@@ -37,6 +38,9 @@ pub struct DemoOptions {
     pub page_url: Option<String>,
     /// How progress is shown.
     pub show: Show,
+    /// The masters that the coordinators guard lock keys on, if the demo has some of its own: one
+    /// of them stands still for a while.
+    pub masters: Option<Masters>,
 }
 
 /// A demo that has ended. Its participants run until it is dropped.
@@ -83,17 +87,31 @@ pub async fn run_watched(
     coordinator.define(PLACE_ORDER).await?;
 
     let progress = Progress::new(options.workload.sagas, options.show);
-    let ends_seen = ended.subscribe();
+    let (ends_seen, masters_ends_seen) = (ended.subscribe(), ended.subscribe());
     let in_flight = usize::from(options.workload.concurrency);
-    let (ends, outage) = tokio::join!(
+    let pause_master = async {
+        match &options.masters {
+            Some(masters) => {
+                masters.pause_one(options.workload.sagas / 2, masters_ends_seen, &progress).await
+            }
+            None => Ok(()),
+        }
+    };
+    let (ends, outage, pause) = tokio::join!(
         run_sagas(&coordinator, &plan, in_flight, &progress, ended),
         cause_outage(&mut fleet, &plan, ends_seen, &progress),
+        pause_master,
     );
     progress.finish();
     outage?;
+    pause?;
 
-    let faults = audit(&plan, &books.read().await?, &ends);
+    let ledger = books.read().await?;
+    let faults = audit(&plan, &ledger, &ends);
     let mut summary = Summary::new(&plan, &ends, faults);
+    if options.masters.is_some() {
+        summary.fenced_keys = ledger.fenced_keys;
+    }
     summary.page_url = options.page_url;
     summary.books = dir;
     Ok(DemoReport { summary, _fleet: fleet })

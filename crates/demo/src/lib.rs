@@ -9,6 +9,7 @@ mod books;
 mod coordinator;
 mod demo;
 mod fleet;
+mod masters;
 pub mod participants;
 mod plan;
 mod progress;
@@ -22,6 +23,7 @@ pub use bench::{
 pub use books::{Books, Hold, Ledger, Order, Reservation};
 pub use coordinator::Coordinator;
 pub use demo::{DemoOptions, DemoReport, PLACE_ORDER, run, run_watched};
+pub use masters::Masters;
 pub use participants::{ParticipantOptions, serve_participant};
 pub use plan::{Fate, Outage, Plan, PlannedSaga, Workload};
 pub use progress::{Progress, Show};

@@ -33,6 +33,8 @@ pub struct Summary {
     pub page_url: Option<String>,
     /// The folder with the participants' databases.
     pub books: PathBuf,
+    /// Of how many lock keys each participant has seen fencing tokens; empty if nobody asked.
+    pub fenced_keys: BTreeMap<String, i64>,
 }
 
 /// One row of the table of ends.
@@ -61,6 +63,7 @@ impl Summary {
             outage: plan.outage,
             page_url: None,
             books: PathBuf::new(),
+            fenced_keys: BTreeMap::new(),
         };
         for saga in &plan.sagas {
             let row = summary.by_fate.entry(saga.fate).or_default();
@@ -136,6 +139,11 @@ impl fmt::Display for Summary {
         let Outage { kind, after_ends } = self.outage;
         let name = kind.name();
         writeln!(f, "When {after_ends} had ended, {name} was killed and started again.")?;
+        let seen = self.fenced_keys.iter().map(|(name, keys)| format!("{name} of {keys} keys"));
+        let seen = seen.collect::<Vec<_>>().join(", ");
+        if !seen.is_empty() {
+            writeln!(f, "Redis guarded the lock keys. Fencing tokens were seen by {seen}.")?;
+        }
         let open = self.open.iter().map(|(saga, why)| format!("open: {saga}: {why}"));
         for line in self.faults.iter().cloned().chain(open).take(FAULTS_SHOWN_MAX) {
             writeln!(f, "  {line}")?;

@@ -5,6 +5,7 @@ mod client;
 mod config;
 mod failure;
 mod http_server;
+mod lock_service;
 mod own_host;
 mod problem;
 mod sse;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use amends_api::ApiConfig;
 use amends_engine::{Engine, EngineConfig, Ports, Tracing};
 use amends_participants::{Config as CallConfig, HttpParticipants};
-use amends_ports::{Clock, Store, SystemClock, SystemIds};
+use amends_ports::{Clock, Locks, Store, SystemClock, SystemIds};
 use amends_store::postgres::{PostgresOptions, PostgresStore};
 use axum::Router;
 use tokio::net::TcpListener;
@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use crate::config::{Settings, masked};
 use crate::failure::Failure;
 use crate::http_server::HttpServer;
+use crate::lock_service::LockService;
 use crate::own_host;
 use crate::telemetry::W3cContext;
 
@@ -30,6 +31,7 @@ const SIGN_OFF: Duration = Duration::from_secs(5);
 pub(crate) struct Coordinator {
     address: SocketAddr,
     engine: Engine,
+    locks: Option<LockService>,
     http: HttpServer,
     drain_timeout: Duration,
 }
@@ -48,7 +50,12 @@ impl Coordinator {
         let public_url = settings.public_url(address);
         let tracing: Arc<dyn Tracing> = Arc::new(W3cContext);
 
-        let engine = engine(settings, &public_url, Arc::clone(&tracing)).await?;
+        let locks = LockService::start(&settings.locks).await?;
+        let port = locks.as_ref().map(LockService::port);
+        let engine = engine(settings, &public_url, port, Arc::clone(&tracing)).await?;
+        if let Some(locks) = &locks {
+            locks.export(engine.metrics());
+        }
         let router = router(settings, &public_url, &engine, tracing);
         let http = HttpServer::start(listener, router, settings.server.connections_max);
         tracing::info!(%address, public_url, "the coordinator is up");
@@ -59,7 +66,7 @@ impl Coordinator {
                  yet, so let only your own network reach it"
             );
         }
-        Ok(Self { address, engine, http, drain_timeout: settings.server.drain_timeout })
+        Ok(Self { address, engine, locks, http, drain_timeout: settings.server.drain_timeout })
     }
 
     /// The address that was bound.
@@ -75,6 +82,9 @@ impl Coordinator {
             tracing::warn!("the drain took too long and was cut; the leases will run out");
         }
         self.http.stop(LAST_ANSWERS).await;
+        if let Some(locks) = self.locks {
+            locks.close().await;
+        }
         tracing::info!("the coordinator has stopped");
     }
 }
@@ -91,14 +101,14 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
 async fn engine(
     settings: &Settings,
     public_url: &str,
+    locks: Option<Arc<dyn Locks>>,
     tracing: Arc<dyn Tracing>,
 ) -> Result<Engine, Failure> {
     let store = store(settings).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let calls = CallConfig { targets: settings.target_policy(), ..CallConfig::default() };
     let participants = Arc::new(HttpParticipants::new(calls, Arc::clone(&clock)));
-    let ports =
-        Ports { store, locks: None, participants, clock, ids: Arc::new(SystemIds), tracing };
+    let ports = Ports { store, locks, participants, clock, ids: Arc::new(SystemIds), tracing };
     let config = engine_config(settings, public_url);
     Engine::start(ports, config).await.map_err(|error| Failure::Server(whole(&error)))
 }

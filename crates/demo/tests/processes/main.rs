@@ -150,6 +150,7 @@ async fn run_demo(care: Care) -> anyhow::Result<Summary> {
         data_dir: dir.path().to_owned(),
         page_url: None,
         show: Show::Nothing,
+        masters: None,
     };
     Ok(amends_demo::run(options).await?.summary.clone())
 }

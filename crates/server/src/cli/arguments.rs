@@ -8,12 +8,13 @@ use super::conform::ConformArguments;
 use super::definition::DefinitionCommand;
 use super::demo::DemoArguments;
 use super::explore::ExploreArguments;
+use super::lock::LocksArguments;
 use super::participant::ParticipantCommand;
 use super::saga::SagaCommand;
 use super::screen::Screen;
 use super::{
-    completions, configuration, conform, definition, demo, explore, participant, processes, saga,
-    serve,
+    completions, configuration, conform, definition, demo, explore, lock, participant, processes,
+    saga, serve,
 };
 use crate::client::Client;
 use crate::failure::Failure;
@@ -74,6 +75,9 @@ pub(crate) enum Command {
     /// Start, watch and command sagas
     #[command(subcommand, alias = "sagas")]
     Saga(SagaCommand),
+    /// Show who holds lock keys and who waits for them, and take them away
+    #[command(alias = "lock")]
+    Locks(LocksArguments),
     /// Look at the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -105,6 +109,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Conform(arguments) => conform::run(*arguments, &mut screen).await,
         Command::Participant(command) => participant::run(command, &client()?, &mut screen).await,
         Command::Saga(command) => saga::run(command, &client()?, &mut screen).await,
+        Command::Locks(arguments) => lock::run(arguments, &client()?, &mut screen).await,
         Command::Config(command) => configuration::run(command, &mut screen),
         Command::Completions { shell } => completions::run(shell, &mut screen),
         Command::Demo(arguments) => demo::run(arguments, &mut screen).await,

@@ -26,6 +26,9 @@ pub(crate) struct ConfigArguments {
     /// sqlite://FILE or postgres://… (database.url)
     #[arg(long, value_name = "URL")]
     pub(crate) database: Option<String>,
+    /// Redis masters that guard lock keys, one URL each, separated by commas (locks.redis)
+    #[arg(long, value_name = "URLS")]
+    pub(crate) redis: Option<String>,
     /// text or json (telemetry.log-format)
     #[arg(long, value_name = "FORMAT")]
     pub(crate) log_format: Option<String>,
@@ -61,6 +64,7 @@ impl ConfigArguments {
             ("server.public-url", &self.public_url, "--public-url"),
             ("server.data-dir", &self.data_dir, "--data-dir"),
             ("database.url", &self.database, "--database"),
+            ("locks.redis", &self.redis, "--redis"),
             ("telemetry.log-format", &self.log_format, "--log-format"),
             ("telemetry.log-filter", &self.log_filter, "--log-filter"),
         ];

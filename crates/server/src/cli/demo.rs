@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use amends_demo::{DemoOptions, Show, Workload};
+use amends_demo::{DemoOptions, Masters, Show, Workload};
 use clap::Args;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -23,20 +23,38 @@ pub(crate) struct DemoArguments {
     /// Address of the coordinator; if it is taken, any free one
     #[arg(long, default_value = "127.0.0.1:7411", value_name = "ADDRESS")]
     listen: String,
+    /// Guard lock keys on three Redis masters, which are started for it
+    #[arg(long)]
+    redis: bool,
     /// Leave at the end; exit status 0 only if all books balance
     #[arg(long)]
     exit: bool,
     /// Which of the coordinator's log lines are written
-    #[arg(long, default_value = "warn,amends_engine=error", value_name = "FILTER")]
+    #[arg(
+        long,
+        default_value = "warn,amends_engine=error,amends::lock_service=error",
+        value_name = "FILTER"
+    )]
     log_filter: String,
 }
+
+/// Life of the demo's guards: its masters have just started, so that their votes count only when
+/// it has passed.
+const GUARD_TTL: &str = "2s";
 
 /// Runs it.
 pub(crate) async fn run(arguments: DemoArguments, screen: &mut Screen) -> Result<(), Failure> {
     // The participants' databases and, without --database, the coordinator's.
     let folder = tempfile::Builder::new().prefix("amends-demo-").tempdir()?;
-    let (coordinator, telemetry) = coordinator(&arguments, folder.path().to_owned()).await?;
-    let end = sagas(&arguments, &coordinator, folder.path().to_owned(), screen).await;
+    let masters = if arguments.redis {
+        Some(Masters::start().await.map_err(|error| Failure::Demo(format!("{error:#}")))?)
+    } else {
+        None
+    };
+    let (coordinator, telemetry) =
+        coordinator(&arguments, masters.as_ref(), folder.path().to_owned()).await?;
+    let end =
+        sagas(&arguments, &coordinator, masters.clone(), folder.path().to_owned(), screen).await;
     coordinator.drain().await;
     telemetry.stop();
     end
@@ -45,6 +63,7 @@ pub(crate) async fn run(arguments: DemoArguments, screen: &mut Screen) -> Result
 /// A coordinator on the wanted address, or on a free one.
 async fn coordinator(
     arguments: &DemoArguments,
+    masters: Option<&Masters>,
     folder: PathBuf,
 ) -> Result<(Coordinator, Telemetry), Failure> {
     let folder = folder.display().to_string();
@@ -55,6 +74,10 @@ async fn coordinator(
     ];
     if let Some(database) = &arguments.database {
         flags.push(Given::flag("database.url", database, "--database"));
+    }
+    if let Some(masters) = masters {
+        flags.push(Given::flag("locks.redis", masters.urls().join(","), "--redis"));
+        flags.push(Given::flag("locks.ttl", GUARD_TTL, "--redis"));
     }
     // Nothing of this machine's configuration: a demo is the same everywhere.
     let mut settings = load(&Sources { flags, ..Sources::default() })?.settings;
@@ -68,11 +91,16 @@ async fn coordinator(
 async fn sagas(
     arguments: &DemoArguments,
     coordinator: &Coordinator,
+    masters: Option<Masters>,
     data_dir: PathBuf,
     screen: &mut Screen,
 ) -> Result<(), Failure> {
     let url = browsable(coordinator.address());
     screen.note(&format!("coordinator and console: {url}/"))?;
+    if let Some(masters) = &masters {
+        let urls = masters.urls().join(" ");
+        screen.note(&format!("Redis masters: {urls} (their votes count in {GUARD_TTL})"))?;
+    }
     let participant_exe = std::env::current_exe().map_err(Failure::Runtime)?;
     let options = DemoOptions {
         workload: arguments.workload.clone(),
@@ -81,6 +109,7 @@ async fn sagas(
         data_dir,
         page_url: (!arguments.exit).then(|| format!("{url}/")),
         show: Show::Auto,
+        masters,
     };
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Runtime)?;
     let report = tokio::select! {

@@ -11,6 +11,7 @@ mod definition;
 mod demo;
 mod document;
 mod explore;
+mod lock;
 mod participant;
 mod processes;
 mod saga;

@@ -100,7 +100,7 @@ pub(crate) fn status_cell(status: &str) -> Cell {
         "suspended" | "abandoned" | "stuck" | "failed" | "refused" | "unhealthy" => {
             cell.fg(Color::Red)
         }
-        "running" | "confirming" | "in_flight" => cell.fg(Color::Cyan),
+        "running" | "confirming" | "in_flight" | "with_client" => cell.fg(Color::Cyan),
         _ => cell,
     }
 }

@@ -37,9 +37,12 @@ pub(super) enum Kind {
     Duration,
     /// A list of texts; separated by commas outside the file.
     List,
+    /// A list of URLs of Redis masters; passwords in them are never shown. Separated by commas
+    /// outside the file.
+    Masters,
 }
 
-use Kind::{Address, Choice, Duration, Integer, List, Text, Url};
+use Kind::{Address, Choice, Duration, Integer, List, Masters, Text, Url};
 
 /// Largest number that a count may have.
 const COUNT_MAX: i64 = 1_000_000;
@@ -155,6 +158,42 @@ pub(super) const KEYS: &[Key] = &[
     key("engine.submit-timeout", Duration, "Longest wait of a submission for the database."),
     key("engine.retention", Duration, "How long ended sagas are kept; 0ms keeps them for ever."),
     key(
+        "locks.redis",
+        Masters,
+        "Redis masters that guard lock keys towards writers that are not sagas, one URL each: redis://, rediss:// or redis+cluster://; empty: no guards.",
+    ),
+    key(
+        "locks.ttl",
+        Duration,
+        "Life of a guard without renewal, 1s to 5m; the same for all coordinators.",
+    ),
+    key(
+        "locks.node-timeout",
+        Duration,
+        "Longest wait for one master's answer, 1ms to a tenth of the ttl.",
+    ),
+    key(
+        "locks.connect-timeout",
+        Duration,
+        "Longest time to open a connection to a master, up to 1m.",
+    ),
+    key(
+        "locks.prefix",
+        Text,
+        "What stands before each lock key in Redis; the same for all coordinators and outside writers.",
+    ),
+    key(
+        "locks.tls-ca-file",
+        Text,
+        "PEM file with certificate authorities to trust besides the machine's, for rediss://; empty: none.",
+    ),
+    key(
+        "locks.tls-cert-file",
+        Text,
+        "PEM file with the certificate that masters are shown, for rediss://; empty: none.",
+    ),
+    key("locks.tls-key-file", Text, "PEM file with that certificate's key."),
+    key(
         "targets.allow-private",
         Choice(&["auto", "yes", "no"]),
         "Whether participants may have loopback and private addresses that no entry of `allow` names; auto: only while `listen` is a loopback address.",
@@ -234,6 +273,14 @@ impl Kind {
                 Err(format!("must be a whole number from {min} to {max}, not {value}"))
             }
             (List, Value::Array(items)) if items.iter().all(Value::is_str) => Ok(value),
+            (Masters, Value::Array(items)) if matches!(raw, Raw::Text(_)) && items.is_empty() => {
+                Err("names no Redis master; leave it out to run without guards".to_owned())
+            }
+            (Masters, Value::Array(items)) if items.iter().all(Value::is_str) => Ok(value),
+            // The value is not repeated: it may hold a password.
+            (Masters, _) => {
+                Err("must be a list of URLs, such as [\"redis://10.0.0.1\"]".to_owned())
+            }
             (List, _) => {
                 Err(format!("must be a list of texts, such as [\"10.0.0.0/8\"], not {value}"))
             }
@@ -247,15 +294,32 @@ impl Kind {
             Integer(..) => {
                 text.parse().map_or_else(|_| Value::String(text.to_owned()), Value::Integer)
             }
-            List => Value::Array(
-                text.split(',')
-                    .map(str::trim)
-                    .filter(|item| !item.is_empty())
-                    .map(|item| Value::String(item.to_owned()))
-                    .collect(),
-            ),
+            List => array(items(text)),
+            Masters => {
+                let mut urls: Vec<String> = Vec::new();
+                for item in items(text) {
+                    match urls.last_mut() {
+                        // A cluster's URL has commas of its own.
+                        Some(last) if last.contains("+cluster://") && !item.contains("://") => {
+                            last.push(',');
+                            last.push_str(item);
+                        }
+                        Some(_) | None => urls.push(item.to_owned()),
+                    }
+                }
+                array(urls.iter().map(String::as_str))
+            }
         }
     }
+}
+
+/// What stands between commas.
+fn items(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+fn array<'a>(items: impl Iterator<Item = &'a str>) -> Value {
+    Value::Array(items.map(|item| Value::String(item.to_owned())).collect())
 }
 
 /// A text that `is_right`, or a sentence saying that it must be `what`.
@@ -285,5 +349,22 @@ mod tests {
         assert!(read("telemetry.log-format", "xml").unwrap_err().contains("text, json"));
         assert!(read("database.connections-max", "0").unwrap_err().contains("from 1 to"));
         assert_eq!(read("targets.allow", "a, b").unwrap().as_array().unwrap().len(), 2);
+        assert!(read("locks.redis", " , ").unwrap_err().contains("no Redis master"));
+    }
+
+    #[test]
+    fn masters_are_told_apart_from_the_nodes_of_a_cluster() {
+        let text = "redis://a,redis+cluster://b:1,c:2, rediss://d";
+        let read = find("locks.redis").unwrap().kind.read(&Raw::Text(text.into())).unwrap();
+        let urls: Vec<_> =
+            read.as_array().unwrap().iter().map(|url| url.as_str().unwrap()).collect();
+        assert_eq!(urls, ["redis://a", "redis+cluster://b:1,c:2", "rediss://d"]);
+    }
+
+    #[test]
+    fn a_fault_of_masters_never_repeats_what_was_given() {
+        let value = Value::String("redis://:secret@a".into());
+        let fault = find("locks.redis").unwrap().kind.read(&Raw::Typed(value)).unwrap_err();
+        assert!(fault.contains("list of URLs") && !fault.contains("secret"), "{fault}");
     }
 }

@@ -17,4 +17,4 @@ pub(crate) use error::Error;
 pub(crate) use load::{Effective, Sources, load};
 pub(crate) use origin::Given;
 pub(crate) use print::masked;
-pub(crate) use settings::{LogFormat, Settings, Telemetry, browsable};
+pub(crate) use settings::{Locks, LogFormat, Settings, Telemetry, browsable};

@@ -53,6 +53,10 @@ fn shown(key: &Key, table: &Table) -> Value {
     let value = value.cloned().unwrap_or(Value::String(String::new()));
     match (key.kind, value) {
         (Kind::Url, Value::String(url)) => Value::String(masked(&url)),
+        (Kind::Masters, Value::Array(urls)) => {
+            let urls = urls.iter().filter_map(Value::as_str);
+            Value::Array(urls.map(|url| Value::String(masked_master(url))).collect())
+        }
         (_, value) => value,
     }
 }
@@ -80,6 +84,18 @@ pub(crate) fn masked(text: &str) -> String {
         }
     }
     url.to_string()
+}
+
+/// The URL of a Redis master without its login: a cluster's has several hosts, so that it is no
+/// URL to others.
+fn masked_master(text: &str) -> String {
+    match (text.split_once("://"), text.rsplit_once('@')) {
+        (Some((scheme, _)), Some((login, place))) if login.contains("://") => {
+            format!("{scheme}://{MASK}@{place}")
+        }
+        (_, Some(_)) => MASK.to_owned(),
+        (_, None) => text.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -124,6 +140,23 @@ mod tests {
             assert!(text.contains("***") && text.contains("sslmode=require"), "{text}");
         }
         assert_eq!(masked("user:hunter2@db"), "***");
+        for (url, shown) in [
+            ("redis://:hunter2@a:7000/1", "redis://***@a:7000/1"),
+            ("redis+cluster://u:hun@ter2@a:1,b:2", "redis+cluster://***@a:1,b:2"),
+            ("hunter2@a", "***"),
+            ("redis://a", "redis://a"),
+        ] {
+            assert_eq!(masked_master(url), shown);
+        }
+        let masters = super::super::load(&Sources {
+            flags: vec![Given::flag("locks.redis", "redis://:hunter2@a,redis://b", "--redis")],
+            ..Sources::default()
+        });
+        let text = masters.unwrap().to_toml();
+        assert!(
+            text.contains(r#"redis = ["redis://***@a", "redis://b"]  # flag --redis"#),
+            "{text}"
+        );
         assert_eq!(masked("sqlite://amends-data/amends.db"), "sqlite://amends-data/amends.db");
     }
 }

@@ -1,10 +1,12 @@
 //! The configuration in its types.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use amends_core::participant::{TargetPolicy, TargetRule};
+use amends_locks::Config;
 use serde::{Deserialize, Serialize};
 
 /// Everything that can be configured.
@@ -17,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) database: Database,
     /// `[engine]`.
     pub(crate) engine: Engine,
+    /// `[locks]`.
+    pub(crate) locks: Locks,
     /// `[targets]`.
     pub(crate) targets: Targets,
     /// `[telemetry]`.
@@ -96,6 +100,31 @@ pub(crate) struct Engine {
     /// How long ended sagas are kept; zero: for ever.
     #[serde(with = "duration_text")]
     pub(crate) retention: Duration,
+}
+
+/// Guards of lock keys on Redis. Table `[locks]`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Locks {
+    /// One URL a master; none: no guards.
+    pub(crate) redis: Vec<String>,
+    /// Life of a guard without renewal.
+    #[serde(with = "duration_text")]
+    pub(crate) ttl: Duration,
+    /// Longest wait for one master's answer.
+    #[serde(with = "duration_text")]
+    pub(crate) node_timeout: Duration,
+    /// Longest time to open a connection.
+    #[serde(with = "duration_text")]
+    pub(crate) connect_timeout: Duration,
+    /// What stands before each key.
+    pub(crate) prefix: String,
+    /// Further certificate authorities; empty: none.
+    pub(crate) tls_ca_file: PathBuf,
+    /// The certificate that masters are shown; empty: none.
+    pub(crate) tls_cert_file: PathBuf,
+    /// Its key.
+    pub(crate) tls_key_file: PathBuf,
 }
 
 /// Whom the server may call. Table `[targets]`.
@@ -192,6 +221,31 @@ impl Default for Engine {
     }
 }
 
+impl Default for Locks {
+    fn default() -> Self {
+        let Config { urls, ttl, node_timeout, connect_timeout, prefix, tls: _ } =
+            Config::new(Vec::<String>::new());
+        let [tls_ca_file, tls_cert_file, tls_key_file] = Default::default();
+        Self {
+            redis: urls,
+            ttl,
+            node_timeout,
+            connect_timeout,
+            prefix,
+            tls_ca_file,
+            tls_cert_file,
+            tls_key_file,
+        }
+    }
+}
+
+impl fmt::Debug for Locks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URLs hold passwords.
+        f.debug_struct("Locks").field("redis", &self.redis.len()).finish_non_exhaustive()
+    }
+}
+
 impl Default for Telemetry {
     fn default() -> Self {
         Self {
@@ -241,6 +295,11 @@ impl Settings {
             if !url.is_empty() && !is_http(url) {
                 found.push((key, "must start with http:// or https://".to_owned()));
             }
+        }
+        let files = [&self.locks.tls_cert_file, &self.locks.tls_key_file];
+        if files.map(|file| file.as_os_str().is_empty()) == [false, true] {
+            let advice = "must be named too where locks.tls-cert-file is".to_owned();
+            found.push(("locks.tls-key-file", advice));
         }
         let rules = self.targets.allow.iter().map(|text| text.parse::<TargetRule>());
         found.extend(rules.filter_map(Result::err).map(|fault| ("targets.allow", fault)));

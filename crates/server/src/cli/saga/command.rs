@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::super::answer::text;
 use super::super::screen::Screen;
 use super::start::json_argument;
-use crate::client::Client;
+use crate::client::{Client, Request};
 use crate::failure::Failure;
 
 /// A command on a whole saga.
@@ -80,7 +80,33 @@ pub(crate) struct Said {
     actor: Option<String>,
 }
 
-/// pause, resume, cancel, abandon.
+/// `extend`.
+#[derive(Debug, Args)]
+pub(crate) struct Extend {
+    /// Id of the interactive transaction
+    id: String,
+    /// The new deadline, from now (such as 30s, 5m)
+    #[arg(long, value_name = "DURATION")]
+    deadline: String,
+    #[command(flatten)]
+    said: Said,
+}
+
+impl Said {
+    /// The request with what is said of who and why, in its body and head.
+    pub(in crate::cli) fn on<'a>(&self, request: Request<'a>, mut body: Value) -> Request<'a> {
+        if let Some(reason) = &self.reason {
+            body["reason"] = json!(reason);
+        }
+        let request = request.json(&body);
+        match &self.actor {
+            Some(actor) => request.header("amends-actor", actor),
+            None => request,
+        }
+    }
+}
+
+/// pause, resume, cancel, abandon, commit, rollback.
 pub(crate) async fn on_saga(
     verb: &str,
     on: &OnSaga,
@@ -123,22 +149,25 @@ pub(crate) async fn resolve(
     sent(&[&on.id, "steps", &on.step, verb], body, &on.said, client, screen).await
 }
 
+/// extend.
+pub(crate) async fn extend(
+    on: &Extend,
+    client: &Client,
+    screen: &mut Screen,
+) -> Result<(), Failure> {
+    let body = json!({ "deadline": on.deadline });
+    sent(&[&on.id, "extend"], body, &on.said, client, screen).await
+}
+
 async fn sent(
     path: &[&str],
-    mut body: Value,
+    body: Value,
     said: &Said,
     client: &Client,
     screen: &mut Screen,
 ) -> Result<(), Failure> {
-    if let Some(reason) = &said.reason {
-        body["reason"] = json!(reason);
-    }
     let path: Vec<&str> = ["sagas"].iter().chain(path).copied().collect();
-    let mut request = client.post(&path).json(&body);
-    if let Some(actor) = &said.actor {
-        request = request.header("amends-actor", actor);
-    }
-    let answer = request.send().await?;
+    let answer = said.on(client.post(&path), body).send().await?;
     screen.show(&answer, |screen| {
         let paused = if answer["paused"] == true { ", paused" } else { "" };
         let [id, status] = ["id", "status"].map(|member| text(&answer, member));

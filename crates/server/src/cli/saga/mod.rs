@@ -9,6 +9,8 @@ mod watch;
 
 use clap::Subcommand;
 
+pub(super) use command::Said;
+
 use super::screen::Screen;
 use crate::client::Client;
 use crate::failure::Failure;
@@ -34,6 +36,12 @@ pub(crate) enum SagaCommand {
     Journal(journal::JournalArguments),
     /// Stop a saga and undo what it did; refused once its pivot has succeeded
     Cancel(command::OnSaga),
+    /// Commit an interactive transaction
+    Commit(command::OnSaga),
+    /// Roll an interactive transaction back
+    Rollback(command::OnSaga),
+    /// Give the client of an interactive transaction more time
+    Extend(command::Extend),
     /// Let nothing new start; what is in flight is heard out
     Pause(command::OnSaga),
     /// Go on after a pause
@@ -62,6 +70,9 @@ pub(crate) async fn run(
         SagaCommand::Watch { id: None } => watch::all(client, screen).await,
         SagaCommand::Journal(arguments) => journal::run(&arguments, client, screen).await,
         SagaCommand::Cancel(on) => command::on_saga("cancel", &on, client, screen).await,
+        SagaCommand::Commit(on) => command::on_saga("commit", &on, client, screen).await,
+        SagaCommand::Rollback(on) => command::on_saga("rollback", &on, client, screen).await,
+        SagaCommand::Extend(on) => command::extend(&on, client, screen).await,
         SagaCommand::Pause(on) => command::on_saga("pause", &on, client, screen).await,
         SagaCommand::Resume(on) => command::on_saga("resume", &on, client, screen).await,
         SagaCommand::Retry(on) => command::retry(&on, client, screen).await,

@@ -32,7 +32,8 @@ pub(super) fn show(saga: &Value, screen: &mut Screen) -> Result<(), Failure> {
         ("reason: ", text(saga, "reason")),
         ("definition: ", definition(saga)),
         ("labels: ", pairs(saga, "labels")),
-        ("lock keys: ", joined(saga, "lock_keys")),
+        ("part of: ", parent(saga)),
+        ("lock keys: ", keys(saga)),
         ("created: ", time(saga, "created_at")),
         ("ended: ", time(saga, "ended_at")),
         ("deadline: ", time(saga, "deadline_at")),
@@ -47,14 +48,45 @@ pub(super) fn show(saga: &Value, screen: &mut Screen) -> Result<(), Failure> {
     screen.line("")?;
     let rows = items(saga, "steps").iter().flat_map(rows).collect();
     let header = ["step", "status", "participant", "call", "state", "tries", "last answer"];
-    screen.table(&header, rows, "no steps")
+    let nothing = if saga["mode"] == "interactive" { "no branches" } else { "no steps" };
+    screen.table(&header, rows, nothing)
 }
 
 fn definition(saga: &Value) -> String {
     let name = text(saga, "definition");
     match text(saga, "version").as_str() {
+        "" if saga["mode"] == "interactive" => format!("{name}, an interactive transaction"),
         "" => format!("{name}, given with the request"),
         version => format!("{name} version {version}"),
+    }
+}
+
+fn parent(saga: &Value) -> String {
+    let parent = &saga["parent"];
+    if parent.is_null() {
+        return String::new();
+    }
+    format!("saga {}, branch {}", text(parent, "saga"), text(parent, "branch"))
+}
+
+/// The lock keys, with the saga's place in the queue of each.
+fn keys(saga: &Value) -> String {
+    let places = items(&saga["lock"], "keys");
+    if places.is_empty() {
+        return joined(saga, "lock_keys");
+    }
+    places.iter().map(key).collect::<Vec<_>>().join(", ")
+}
+
+fn key(place: &Value) -> String {
+    let [key, token, position, holder] =
+        ["key", "token", "position", "holder"].map(|member| text(place, member));
+    if !token.is_empty() {
+        return format!("{key} (token {token})");
+    }
+    match holder.as_str() {
+        "" => format!("{key} (waits, {position} before it)"),
+        holder => format!("{key} (waits, {position} before it, held by {holder})"),
     }
 }
 
@@ -62,8 +94,11 @@ fn definition(saga: &Value) -> String {
 fn rows(step: &Value) -> Vec<Vec<comfy_table::Cell>> {
     let calls = items(step, "calls");
     let name = text(step, "id") + if step["pivot"] == true { " (pivot)" } else { "" };
-    let about =
-        vec![cell(name), status_cell(&text(step, "status")), cell(text(step, "participant"))];
+    let whom = match text(step, "child").as_str() {
+        "" => text(step, "participant"),
+        child => format!("saga {child}"),
+    };
+    let about = vec![cell(name), status_cell(&text(step, "status")), cell(whom)];
     if calls.is_empty() {
         return vec![about];
     }
