@@ -25,7 +25,7 @@ fn ready(value: &Value) -> Branch {
 }
 
 /// A branch with one call, of which `fields` are a part.
-fn call(fields: Value) -> Value {
+fn call(fields: &Value) -> Value {
     let mut call = json!({ "path": "/x" });
     for (name, value) in fields.as_object().unwrap().clone() {
         call[name] = value;
@@ -49,7 +49,7 @@ fn every_kind_of_branch_is_read() {
         "after": [] }));
     assert_eq!((tcc.client_op(), tcc.after.clone()), (Some(Op::Try), Some(Vec::new())));
 
-    let message = ready(&call(json!({ "body": { "to": "${input.x}" }, "timeout": "2s",
+    let message = ready(&call(&json!({ "body": { "to": "${input.x}" }, "timeout": "2s",
         "headers": { "X-Shop": 7 }, "retry": { "max_attempts": 3 } })));
     let BranchWork::Message { action, .. } = &message.work else { panic!("{message:?}") };
     assert_eq!((&*action.method, action.timeout), ("POST", Some(Duration::from_secs(2))));
@@ -109,29 +109,29 @@ fn every_fault_of_a_branch_is_found_at_its_place() {
             F::TooLarge,
             "/after",
         ),
-        (call(json!({ "path": 1 })), F::WrongType, "/action/path"),
-        (call(json!({ "path": "x" })), F::WrongType, "/action/path"),
-        (call(json!({ "path": "/a/../b" })), F::WrongType, "/action/path"),
-        (call(json!({ "path": "/${saga.id}" })), F::WrongType, "/action/path"),
-        (call(json!({ "path": format!("/{}", "x".repeat(9_000)) })), F::TooLarge, "/action/path"),
-        (call(json!({ "method": "SEND" })), F::WrongType, "/action/method"),
-        (call(json!({ "method": "GET", "body": 1 })), F::FieldConflict, "/action/body"),
+        (call(&json!({ "path": 1 })), F::WrongType, "/action/path"),
+        (call(&json!({ "path": "x" })), F::WrongType, "/action/path"),
+        (call(&json!({ "path": "/a/../b" })), F::WrongType, "/action/path"),
+        (call(&json!({ "path": "/${saga.id}" })), F::WrongType, "/action/path"),
+        (call(&json!({ "path": format!("/{}", "x".repeat(9_000)) })), F::TooLarge, "/action/path"),
+        (call(&json!({ "method": "SEND" })), F::WrongType, "/action/method"),
+        (call(&json!({ "method": "GET", "body": 1 })), F::FieldConflict, "/action/body"),
         (
-            call(json!({ "headers": { "Saga-Id": "x" } })),
+            call(&json!({ "headers": { "Saga-Id": "x" } })),
             F::ForbiddenHeader,
             "/action/headers/Saga-Id",
         ),
-        (call(json!({ "headers": { "x": "a\r\nb" } })), F::ForbiddenHeader, "/action/headers/x"),
-        (call(json!({ "headers": { "x": [] } })), F::WrongType, "/action/headers/x"),
-        (call(json!({ "timeout": "0s" })), F::OutOfRange, "/action/timeout"),
-        (call(json!({ "timeout": "2d" })), F::OutOfRange, "/action/timeout"),
+        (call(&json!({ "headers": { "x": "a\r\nb" } })), F::ForbiddenHeader, "/action/headers/x"),
+        (call(&json!({ "headers": { "x": [] } })), F::WrongType, "/action/headers/x"),
+        (call(&json!({ "timeout": "0s" })), F::OutOfRange, "/action/timeout"),
+        (call(&json!({ "timeout": "2d" })), F::OutOfRange, "/action/timeout"),
         (
-            call(json!({ "retry": { "max_attempts": 0 } })),
+            call(&json!({ "retry": { "max_attempts": 0 } })),
             F::OutOfRange,
             "/action/retry/max_attempts",
         ),
-        (call(json!({ "retry": 3 })), F::WrongType, "/action/retry"),
-        (call(json!({ "pth": "/" })), F::UnknownField, "/action/pth"),
+        (call(&json!({ "retry": 3 })), F::WrongType, "/action/retry"),
+        (call(&json!({ "pth": "/" })), F::UnknownField, "/action/pth"),
         (json!({ "saga": "book" }), F::WrongType, "/saga"),
         (json!({ "saga": {} }), F::MissingField, "/saga"),
         (json!({ "saga": { "definition": 1 } }), F::WrongType, "/saga/definition"),

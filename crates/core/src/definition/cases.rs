@@ -76,8 +76,8 @@ fn tcc(extra: &Value) -> Value {
 }
 
 /// A definition without steps.
-fn interactive(extra: Value) -> Value {
-    merged(json!({ "name": "d", "mode": "interactive" }), &extra)
+fn interactive(extra: &Value) -> Value {
+    merged(json!({ "name": "d", "mode": "interactive" }), extra)
 }
 
 /// Documents with the code and pointer of a fault that each must have.
@@ -189,10 +189,10 @@ fn cases() -> Vec<(Value, FaultCode, &'static str)> {
         (fields(json!({ "mode": "client" })), F::WrongType, "/mode"),
         (fields(json!({ "mode": 1 })), F::WrongType, "/mode"),
         (fields(json!({ "mode": "interactive" })), F::FieldConflict, "/steps"),
-        (interactive(json!({ "defaults": {} })), F::FieldConflict, "/defaults"),
-        (interactive(json!({ "output": 1 })), F::FieldConflict, "/output"),
-        (interactive(json!({ "lock": { "keys": [] } })), F::MissingField, "/lock/keys"),
-        (interactive(json!({ "deadline": "0s" })), F::OutOfRange, "/deadline"),
+        (interactive(&json!({ "defaults": {} })), F::FieldConflict, "/defaults"),
+        (interactive(&json!({ "output": 1 })), F::FieldConflict, "/output"),
+        (interactive(&json!({ "lock": { "keys": [] } })), F::MissingField, "/lock/keys"),
+        (interactive(&json!({ "deadline": "0s" })), F::OutOfRange, "/deadline"),
         (
             fields(json!({ "output": { "x": "${steps.nope.output}" } })),
             F::UnknownReference,
@@ -378,8 +378,8 @@ fn sound_documents_have_no_faults() {
                 "on_lost": "fence", "release": "pivot" } }),
             &[json!({})],
         ),
-        interactive(json!({})),
-        interactive(json!({ "lock": { "keys": ["k"] }, "deadline": "30s", "description": "x" })),
+        interactive(&json!({})),
+        interactive(&json!({ "lock": { "keys": ["k"] }, "deadline": "30s", "description": "x" })),
     ] {
         let parsed = parse(&document, &registry());
         assert!(parsed.faults.is_empty(), "{document}\n{:#?}", parsed.faults);
@@ -404,7 +404,7 @@ fn what_a_document_does_not_say_about_its_lock_is_the_careful_choice() {
             "release": "pivot" }));
         assert_eq!(said, (Mode::Definition, OnBusy::Replace, on_lost, LockRelease::Pivot));
     }
-    let parsed = parse(&interactive(json!({})), &registry()).definition.unwrap();
+    let parsed = parse(&interactive(&json!({})), &registry()).definition.unwrap();
     assert_eq!((parsed.mode, parsed.steps.len()), (Mode::Interactive, 0));
 }
 

@@ -134,7 +134,9 @@ impl Saga {
                 }
                 self.run_on(at, &mut handled);
                 if self.end.is_none() {
-                    handled.effects = self.effects();
+                    // What is outstanding says all but that keys go to the next saga.
+                    handled.effects.retain(|effect| matches!(effect, Effect::Unlock { .. }));
+                    handled.effects.extend(self.effects());
                 }
                 return Ok(handled);
             }

@@ -12,10 +12,12 @@
 mod answers;
 mod backward;
 mod calm;
+mod case;
 mod client;
 mod decision;
 mod ending;
 mod forward;
+mod keys;
 mod moves;
 mod network;
 mod operator;

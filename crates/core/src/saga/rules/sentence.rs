@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
+use super::case::{Case, part};
 use super::moves::Kind;
-use super::transaction::{Case, part};
 use crate::saga::{Command, Input, Op, OutcomeKind, Token};
 
 #[test]

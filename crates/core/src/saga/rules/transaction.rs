@@ -1,145 +1,17 @@
 //! Transactions step by step: what a reader of the documentation would try first, and what rivals
 //! get wrong.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 
+use super::case::{Case, PART, part};
 use super::client::branch;
 use super::moves::Kind;
-use super::network::failed;
 use super::plan::Role;
-use crate::definition::{Branch, Registry, parse};
+use crate::Timestamp;
+use crate::definition::Branch;
 use crate::saga::{
-    Accepted, Actor, Answer, AttemptFailure, Command, Decision, Effect, Handled, Input, Op,
-    OutcomeKind, Record, Refusal, Saga, Status, Timer, Token,
+    Actor, Command, Decision, Effect, Input, Op, OutcomeKind, Refusal, Status, Timer, Token,
 };
-use crate::{Json, LockKey, SagaId, Timestamp};
-
-/// One transaction and all that happened to it.
-pub(super) struct Case {
-    pub(super) saga: Saga,
-    base: Arc<crate::definition::Definition>,
-    records: Vec<Record>,
-    effects: Vec<Effect>,
-    now: Timestamp,
-}
-
-impl Case {
-    fn new(document: &Value, change: impl FnOnce(&mut Accepted)) -> Self {
-        let parsed = parse(document, &Registry::default());
-        let base = parsed.definition.unwrap_or_else(|| panic!("{:?}", parsed.faults));
-        let mut accepted = Accepted {
-            saga_id: SagaId::new("s-1").unwrap(),
-            definition: base.digest.clone(),
-            definition_name: base.name.clone(),
-            definition_version: None,
-            input: Json::null(),
-            labels: std::collections::BTreeMap::new(),
-            lock_keys: Vec::new(),
-            start_at: None,
-            deadline_at: Some(Timestamp(60_000_000)),
-            lock_wait_until: None,
-            traceparent: None,
-            prepared: None,
-            cancelled: None,
-            parent: None,
-        };
-        change(&mut accepted);
-        let is_locked = !accepted.lock_keys.is_empty();
-        let (saga, handled) = Saga::accept(Arc::clone(&base), accepted, Timestamp(0));
-        let mut case =
-            Self { saga, base, records: Vec::new(), effects: Vec::new(), now: Timestamp(0) };
-        case.take(handled);
-        if is_locked {
-            case.tell(Input::Granted(vec![Token(1)])).unwrap();
-        }
-        case
-    }
-
-    pub(super) fn interactive() -> Self {
-        Self::new(&json!({ "name": "t", "mode": "interactive" }), |_| {})
-    }
-
-    /// Its client can be asked.
-    pub(super) fn asked() -> Self {
-        let role = Role::Interactive { asks_back: true };
-        let document = json!({ "name": "t", "mode": "interactive" });
-        Self::new(&document, |accepted| accepted.prepared = role.check_back())
-    }
-
-    pub(super) fn locked(mut document: Value, lock: &Value) -> Self {
-        document["lock"] = lock.clone();
-        Self::new(&document, |accepted| accepted.lock_keys = vec![LockKey::new("k").unwrap()])
-    }
-
-    fn take(&mut self, handled: Handled) {
-        self.records.extend(handled.records);
-        self.effects.extend(handled.effects);
-    }
-
-    pub(super) fn tell(&mut self, input: Input) -> Result<(), Refusal> {
-        let handled = self.saga.handle(self.now, input)?;
-        self.take(handled);
-        Ok(())
-    }
-
-    pub(super) fn command(&mut self, command: Command) -> Result<(), Refusal> {
-        self.tell(Input::Command { command, by: Actor::default() })
-    }
-
-    pub(super) fn enlist(&mut self, name: &str, kind: Kind) {
-        let branch = Box::new(branch(name, kind, None));
-        self.command(Command::Enlist { branch }).unwrap();
-    }
-
-    /// The calls that are asked for since the last look, such as `confirm a`.
-    fn calls(&mut self) -> Vec<String> {
-        let definition = self.saga.definition();
-        let mut calls: Vec<String> = std::mem::take(&mut self.effects)
-            .iter()
-            .filter_map(|effect| match effect {
-                Effect::Call { call, .. } => {
-                    Some(format!("{} {}", call.op, definition.step(call.step).id))
-                }
-                _ => None,
-            })
-            .collect();
-        calls.sort();
-        calls
-    }
-
-    pub(super) fn answer(
-        &mut self,
-        step: &str,
-        op: Op,
-        outcome: OutcomeKind,
-    ) -> Result<(), Refusal> {
-        let step = self.saga.definition().index_of(step).unwrap();
-        let attempt = self.saga.step(step).call(op).attempts;
-        let answer = Box::new(match outcome {
-            OutcomeKind::Succeeded => Answer::succeeded(None),
-            other => failed(other, true, AttemptFailure::Status),
-        });
-        self.tell(Input::Answered { step, op, attempt, answer })
-    }
-
-    pub(super) fn succeed(&mut self, step: &str, op: Op) {
-        self.answer(step, op, OutcomeKind::Succeeded).unwrap();
-    }
-
-    pub(super) fn pass_deadline(&mut self) {
-        self.now = self.saga.deadline_at().unwrap();
-        self.tell(Input::DeadlinePassed).unwrap();
-    }
-
-    /// Another coordinator goes on from the journal.
-    fn crash(&mut self) {
-        self.saga = Saga::replay(Arc::clone(&self.base), &self.records).unwrap();
-        self.effects.clear();
-        let _ = self.tell(Input::Recovered { epoch: 2 });
-    }
-}
 
 /// A known rival ends the transaction at a repeated commit, with confirms that are never sent.
 #[test]
@@ -345,26 +217,6 @@ fn there_is_a_bound_of_branches() {
     }
 }
 
-const PART: &str = r#"{ "name": "t", "steps": [{ "id": "a", "participant": "p",
-    "action": { "path": "/" }, "compensation": { "path": "/u" } }] }"#;
-
-/// A nested saga that has done its part.
-pub(super) fn part(lock: Option<&Value>) -> Case {
-    let mut document: Value = serde_json::from_str(PART).unwrap();
-    if let Some(lock) = lock {
-        document["lock"] = lock.clone();
-    }
-    let mut case = Case::new(&document, |accepted| {
-        accepted.parent = Role::Part { commits: true }.parent();
-        if lock.is_some() {
-            accepted.lock_keys = vec![LockKey::new("k").unwrap()];
-        }
-    });
-    case.succeed("a", Op::Action);
-    case.effects.clear();
-    case
-}
-
 #[test]
 fn a_part_that_is_done_waits_for_its_parent_alone() {
     let lock = json!({ "keys": ["k"], "on_lost": "abort" });
@@ -400,84 +252,6 @@ fn a_part_that_its_parent_gave_up_before_it_was_made_never_runs() {
     });
     assert_eq!((case.saga.status(), case.calls()), (Status::Compensated, Vec::new()));
     case.command(Command::ParentDecided { decision: Decision::Abort }).unwrap();
-}
-
-#[test]
-fn lost_lock_keys_stop_fence_or_abort() {
-    let document = json!({ "name": "t", "mode": "interactive" });
-    for (on_lost, status, waits) in [
-        ("pause", Status::Running, true),
-        ("fence", Status::Running, false),
-        ("abort", Status::Compensating, true),
-    ] {
-        let lock = json!({ "keys": ["k"], "on_lost": on_lost });
-        let mut case = Case::locked(document.clone(), &lock);
-        case.enlist("a", Kind::Compensation);
-        case.effects.clear();
-        case.command(Command::ReleaseLock).unwrap();
-        assert!(case.effects.contains(&Effect::Unlock { requeue: waits }), "{on_lost}");
-        let asks = case.effects.iter().any(|effect| matches!(effect, Effect::Lock { .. }));
-        assert_eq!((case.saga.status(), case.saga.waits_for_lock(), asks), (status, waits, waits));
-        if waits {
-            let told = case.command(Command::ReleaseLock);
-            assert_eq!(told, Err(Refusal::NoLock), "{on_lost}");
-            assert!(case.command(Command::Commit).is_err(), "{on_lost}");
-            case.effects.clear();
-            if on_lost == "pause" {
-                case.command(Command::Cancel).unwrap();
-            }
-            assert_eq!(case.calls(), [""; 0], "nothing is called without the lock");
-            case.tell(Input::Granted(vec![Token(2)])).unwrap();
-            assert_eq!(case.calls(), ["compensation a"]);
-            assert_eq!(case.saga.tokens()[0].1, Token(2));
-        } else {
-            assert_eq!(case.saga.tokens()[0].1, Token(1), "participants see the old token");
-            case.command(Command::Commit).unwrap();
-            assert_eq!(case.saga.status(), Status::Completed);
-        }
-    }
-}
-
-/// While the lock is away an attempt that was on its way is heard out, not made again.
-#[test]
-fn nothing_is_made_again_while_the_lock_is_away() {
-    let lock = json!({ "keys": ["k"] });
-    let mut case = Case::locked(json!({ "name": "t", "mode": "interactive" }), &lock);
-    case.enlist("a", Kind::Compensation);
-    case.command(Command::Cancel).unwrap();
-    case.command(Command::ReleaseLock).unwrap();
-    case.crash();
-    let is_drained = case.effects.iter().any(|effect| matches!(effect, Effect::Drain { .. }));
-    assert!(is_drained && case.calls().is_empty(), "{:?}", case.saga.effects());
-    case.answer("a", Op::Compensation, OutcomeKind::Unknown).unwrap();
-    case.command(Command::RetryNow { step: None }).unwrap();
-    assert_eq!(case.calls(), [""; 0]);
-    case.tell(Input::Granted(vec![Token(2)])).unwrap();
-    let step = crate::StepIndex(0);
-    case.tell(Input::RetryDue { step, op: Op::Compensation }).unwrap();
-    assert_eq!(case.calls(), ["compensation a"]);
-}
-
-#[test]
-fn keys_that_are_released_at_the_pivot_go_with_the_commit() {
-    for (release, is_early) in [("pivot", true), ("end", false)] {
-        for is_lost in [false, true] {
-            let lock = json!({ "keys": ["k"], "release": release });
-            let mut case = part(Some(&lock));
-            if is_lost {
-                case.command(Command::ReleaseLock).unwrap();
-            }
-            case.effects.clear();
-            case.command(Command::ParentDecided { decision: Decision::Commit }).unwrap();
-            let unlocks = case.effects.contains(&Effect::Unlock { requeue: false });
-            let end = case.effects.iter().find_map(|effect| match effect {
-                Effect::End { tokens } => Some(tokens.len()),
-                _ => None,
-            });
-            let held = usize::from(!is_early && !is_lost);
-            assert_eq!((unlocks, end), (is_early, Some(held)), "{release}, lost: {is_lost}");
-        }
-    }
 }
 
 #[test]
