@@ -13,6 +13,8 @@ impl Driver {
     /// Leaves memory if nothing is due soon, or if the partition is handed over and nothing is in
     /// flight.
     pub(super) async fn leave(&mut self) -> Option<Exit> {
+        // Of an earlier look: in the past it would ring again and again.
+        self.lingers_until = None;
         if !self.calls.is_empty() {
             return None;
         }
