@@ -8,10 +8,13 @@
     reason = "test code"
 )]
 
+mod bad_branches;
 mod bad_inputs;
 mod contract;
 mod events;
+mod interactive;
 mod limits;
+mod locks;
 mod reference;
 mod support;
 mod tour;
