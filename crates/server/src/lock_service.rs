@@ -15,6 +15,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -220,7 +221,8 @@ impl Collector for Exported {
         let seconds = ConstCounter::new(counts.seconds);
         let about = "Time that setting guards took, together";
         let kind = seconds.metric_type();
-        seconds.encode(encoder.encode_descriptor("lock_acquire_seconds", about, None, kind)?)?;
+        let unit = Some(&Unit::Seconds);
+        seconds.encode(encoder.encode_descriptor("lock_acquire", about, unit, kind)?)?;
         // It only looks at what is known, and so is there at once.
         let Some(health) = self.0.health().now_or_never() else { return Ok(()) };
         for (name, about, value) in [

@@ -113,6 +113,19 @@ async fn answer(State(asked): State<Asked>, request: Request) -> Response {
         ("POST", "/v1/sagas/order-1/steps/pay/resolve-succeeded") => {
             Json(saga("order-1", "running")).into_response()
         }
+        ("GET", "/v1/locks") => {
+            let lock = json!({ "key": "sku:42", "token": 1201, "holder": place(), "waiting": 3 });
+            Json(json!({ "locks": [lock], "next": "c1" })).into_response()
+        }
+        ("GET", "/v1/locks/sku%3A42" | "/v1/locks/sku:42") => Json(lock()).into_response(),
+        ("POST", "/v1/locks/sku%3A42/release" | "/v1/locks/sku:42/release") => Json(
+            json!({ "key": "sku:42", "token": 1202, "holder": null, "waiting": 0, "queue": [] }),
+        )
+        .into_response(),
+        ("GET", "/v1/sagas/trip") => Json(transaction("running")).into_response(),
+        ("POST", "/v1/sagas/trip/commit" | "/v1/sagas/trip/rollback" | "/v1/sagas/trip/extend") => {
+            Json(transaction("confirming")).into_response()
+        }
         ("GET", "/v1/participants") => problem(&json!({
             "type": "/docs/errors#store-unavailable", "title": "t", "status": 503,
             "code": "store-unavailable", "detail": "the database does not answer",
@@ -157,6 +170,36 @@ fn saga(id: &str, status: &str) -> Value {
         }],
         "allowed": ["pause"],
     })
+}
+
+fn place() -> Value {
+    json!({
+        "saga": "order-1", "definition": "place-order", "status": "running",
+        "since": "2026-11-22T13:06:00.123Z",
+    })
+}
+
+fn lock() -> Value {
+    let mut waiter = place();
+    waiter["saga"] = json!("order-2");
+    waiter["status"] = json!("queued");
+    waiter["position"] = json!(1);
+    json!({ "key": "sku:42", "token": 1201, "holder": place(), "waiting": 1, "queue": [waiter] })
+}
+
+/// An interactive transaction that is itself a branch of another saga.
+fn transaction(status: &str) -> Value {
+    let mut trip = saga("trip", status);
+    trip["mode"] = json!("interactive");
+    trip["version"] = Value::Null;
+    trip["parent"] = json!({ "saga": "holiday", "branch": "trip" });
+    trip["lock"] = json!({ "keys": [
+        { "key": "seat:1", "token": 7, "position": 0, "holder": "trip" },
+        { "key": "seat:2", "token": null, "position": 2, "holder": "other" },
+    ] });
+    trip["steps"][0]["child"] = json!("trip.pay");
+    trip["steps"][0]["status"] = json!("with_client");
+    trip
 }
 
 fn assert_has(text: &str, parts: &[&str]) {
@@ -285,4 +328,62 @@ async fn a_watch_follows_events_to_the_end() {
     );
     let asked = server.asked();
     assert_eq!(asked[..2], ["GET /v1/sagas/moving", "GET /v1/sagas/moving/events"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn locks_are_listed_shown_and_taken_away() {
+    let server = Server::start().await;
+    let end = server.amends(&["locks", "--prefix", "sku:"]).await;
+    assert_eq!(end.status, 0, "{end:?}");
+    assert_has(&end.out, &["KEY ", "sku:42  1201   order-1  running", "more: --cursor c1"]);
+    assert_eq!(server.asked(), ["GET /v1/locks?limit=50&prefix=sku%3A"]);
+
+    let end = server.amends(&["locks", "sku:42"]).await;
+    assert_eq!(end.status, 0, "{end:?}");
+    let parts = [
+        "sku:42 is held by saga order-1 (place-order, running)",
+        "token: 1201",
+        "waiting: 1",
+        "1      order-2  queued",
+    ];
+    assert_has(&end.out, &parts);
+    server.asked();
+
+    let release = ["locks", "release", "sku:42", "--reason", "gone for good", "--actor", "ann"];
+    let end = server.amends(&release).await;
+    assert_eq!(end.status, 0, "{end:?}");
+    assert_has(&end.out, &["sku:42 was taken away", "held by nobody just now"]);
+    let asked = server.asked();
+    assert_has(
+        &asked[0],
+        &["POST /v1/locks/sku", r#"amends-actor=ann {"reason":"gone for good"}"#],
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interactive_transaction_is_shown_and_decided() {
+    let server = Server::start().await;
+    let end = server.amends(&["saga", "show", "trip"]).await;
+    assert_eq!(end.status, 0, "{end:?}");
+    let parts = [
+        "definition: place-order, an interactive transaction",
+        "part of: saga holiday, branch trip",
+        "lock keys: seat:1 (token 7), seat:2 (waits, 2 before it, held by other)",
+        "with_client  saga trip.pay",
+    ];
+    assert_has(&end.out, &parts);
+    server.asked();
+    for (arguments, expected) in [
+        (&["commit", "trip"][..], "POST /v1/sagas/trip/commit {}"),
+        (&["rollback", "trip"], "POST /v1/sagas/trip/rollback {}"),
+        (
+            &["extend", "trip", "--deadline", "5m"],
+            r#"POST /v1/sagas/trip/extend {"deadline":"5m"}"#,
+        ),
+    ] {
+        let end = server.amends(&[&["saga"], arguments].concat()).await;
+        assert_eq!(end.status, 0, "{end:?}");
+        assert_has(&end.out, &["saga trip is confirming"]);
+        assert_eq!(server.asked(), [expected]);
+    }
 }

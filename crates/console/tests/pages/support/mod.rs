@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amends_core::definition::{Format, Registry, parse_text};
-use amends_core::saga::{Answer, AttemptFailure, OutcomeKind, Problem, Saga};
-use amends_core::{DefinitionName, SagaId};
+use amends_core::definition::{Format, Registry, parse, parse_branch, parse_text};
+use amends_core::saga::{Actor, Answer, AttemptFailure, OutcomeKind, Problem, Saga};
+use amends_core::{DefinitionName, SagaId, StepId};
 use amends_engine::{Chosen, Engine, EngineConfig, NoTracing, Ports, Submission};
 use amends_ports::testing::{MemoryStore, ScriptedParticipants, TestClock, TestIds};
 use axum::Router;
 use axum::body::{Body, BodyDataStream};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
+use serde_json::json;
 use tower::ServiceExt as _;
 
 const ORDER: &str = r"
@@ -23,6 +24,13 @@ steps:
   - { id: reserve, participant: inventory, action: { path: /reservations }, compensation: { path: /release } }
   - { id: charge, participant: payment, try: { path: /holds }, confirm: { path: /capture }, cancel: { path: /void } }
 ";
+
+const LOCKED: &str = r#"
+name: locked
+lock: { keys: ["sku:42", "user:<b>"] }
+steps:
+  - { id: reserve, participant: inventory, action: { path: /reservations }, compensation: { path: /release } }
+"#;
 
 pub(crate) struct World {
     pub(crate) store: Arc<MemoryStore>,
@@ -75,8 +83,10 @@ impl World {
         };
         let engine = Engine::start(ports, EngineConfig::default()).await.unwrap();
         assert!(engine.wait_ready(Duration::from_secs(30)).await);
-        let definition = parse_text(ORDER, Format::Yaml, &Registry::default()).definition.unwrap();
-        engine.put_definition(&definition).await.unwrap();
+        for text in [ORDER, LOCKED] {
+            let parsed = parse_text(text, Format::Yaml, &Registry::default());
+            engine.put_definition(&parsed.definition.unwrap()).await.unwrap();
+        }
         Self { store, router: amends_console::router(engine.clone()), engine }
     }
 
@@ -106,10 +116,28 @@ impl World {
         self.send("GET", path, &[], "").await
     }
 
+    /// Asks for a page until it holds `part`.
+    pub(crate) async fn get_until(&self, path: &str, part: &str) -> Reply {
+        for _ in 0..1_000 {
+            if self.get(path).await.body.contains(part) {
+                break;
+            }
+            // Virtual time.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let reply = self.get(path).await;
+        assert!(reply.body.contains(part), "{path} never holds {part:?}");
+        reply
+    }
+
     /// Sends a command's form as a page of the console does.
     pub(crate) async fn post(&self, id: &SagaId, form: &str) -> Reply {
-        let path = format!("/console/sagas/{id}/commands");
-        self.send("POST", &path, &[("sec-fetch-site", "same-origin")], form).await
+        self.post_to(&format!("/console/sagas/{id}/commands"), form).await
+    }
+
+    /// Sends a form as a page of the console does.
+    pub(crate) async fn post_to(&self, path: &str, form: &str) -> Reply {
+        self.send("POST", path, &[("sec-fetch-site", "same-origin")], form).await
     }
 
     pub(crate) async fn stream(&self, path: &str) -> BodyDataStream {
@@ -118,8 +146,46 @@ impl World {
     }
 
     pub(crate) async fn start(&self, id: &str) -> SagaId {
+        self.start_of("order", id).await
+    }
+
+    /// Begins an interactive transaction, and adds a branch of each kind.
+    pub(crate) async fn begin(&self, id: &str) -> SagaId {
+        let document = json!({ "name": "checkout", "mode": "interactive" });
+        let definition = parse(&document, &Registry::default()).definition.unwrap();
         let saga_id = SagaId::new(id).unwrap();
-        let name = DefinitionName::new("order").unwrap();
+        let submission = Submission {
+            saga_id: Some(saga_id.clone()),
+            deadline: Some(Duration::from_secs(90)),
+            ..Submission::new(Chosen::AdHoc(definition), id.to_owned())
+        };
+        self.engine.submit(submission).await.unwrap();
+        self.engine.wait(&saga_id, Duration::from_mins(1)).await.unwrap();
+        for (branch, document) in [
+            (
+                "stock",
+                json!({ "participant": "inventory", "compensation": { "path": "/release" } }),
+            ),
+            (
+                "money",
+                json!({
+                    "participant": "payment",
+                    "confirm": { "path": "/capture" }, "cancel": { "path": "/void" },
+                }),
+            ),
+            ("mail", json!({ "participant": "mail", "action": { "path": "/messages" } })),
+            ("order", json!({ "saga": { "definition": "order" } })),
+        ] {
+            let branch = StepId::new(branch).unwrap();
+            let document = parse_branch(branch, &document, &Registry::default()).unwrap();
+            self.engine.enlist(&saga_id, document, Actor::default()).await.unwrap();
+        }
+        saga_id
+    }
+
+    pub(crate) async fn start_of(&self, definition: &str, id: &str) -> SagaId {
+        let saga_id = SagaId::new(id).unwrap();
+        let name = DefinitionName::new(definition).unwrap();
         let submission = Submission {
             saga_id: Some(saga_id.clone()),
             labels: BTreeMap::from([("tenant".to_owned(), "acme".to_owned())]),

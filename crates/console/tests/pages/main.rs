@@ -1,7 +1,9 @@
 //! The console's answers, asked of its router over a coordinator on in-memory ports.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
+mod locks;
 mod support;
+mod transactions;
 
 use std::time::Duration;
 
