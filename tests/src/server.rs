@@ -23,6 +23,8 @@ const TAIL_LINES: usize = 60;
 pub struct ServerOptions {
     /// URL of its database; without one, an embedded one in a folder of its own.
     pub database: Option<String>,
+    /// URLs of its Redis masters; without any, lock keys are not guarded.
+    pub redis: Vec<String>,
     /// Further configuration: `("engine.lease-ttl", "2s")`.
     pub settings: Vec<(&'static str, &'static str)>,
 }
@@ -93,6 +95,9 @@ impl Server {
             .stderr(log);
         if let Some(database) = &self.options.database {
             command.args(["--database", database]);
+        }
+        if !self.options.redis.is_empty() {
+            command.args(["--redis", &self.options.redis.join(",")]);
         }
         for (key, value) in &self.options.settings {
             command.args(["--set", &format!("{key}={value}")]);

@@ -66,6 +66,7 @@ impl Run {
             data_dir: data.path().to_owned(),
             page_url: None,
             show: Show::Nothing,
+            masters: None,
         };
         let ended = watch::Sender::new(0);
         let kills = self.kill(servers, ended.subscribe());
@@ -134,7 +135,11 @@ async fn check_store(postgres: &Postgres, run: &Run) {
 }
 
 async fn start(count: usize, postgres: Option<&Postgres>) -> Vec<Server> {
-    let options = ServerOptions { database: postgres.map(Postgres::url), settings: vec![LEASE] };
+    let options = ServerOptions {
+        database: postgres.map(Postgres::url),
+        settings: vec![LEASE],
+        redis: Vec::new(),
+    };
     let mut servers = Vec::new();
     for _ in 0..count {
         servers.push(Server::start(options.clone()).await.unwrap());

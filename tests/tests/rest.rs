@@ -25,7 +25,8 @@ struct Stage {
 impl Stage {
     async fn start(database: Option<String>) -> Self {
         let settings = vec![("engine.lease-ttl", "1s")];
-        let server = Server::start(ServerOptions { database, settings }).await.unwrap();
+        let server =
+            Server::start(ServerOptions { database, settings, redis: Vec::new() }).await.unwrap();
         let client = server.client().unwrap();
         let participant = Participant::start(Duration::ZERO).await.unwrap();
         client.register("worker", &participant.spec()).await.unwrap();

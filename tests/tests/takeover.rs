@@ -120,7 +120,7 @@ impl Pair {
         let options = PostgresOptions { durable: true, ..PostgresOptions::default() };
         let postgres = Postgres::start_with(options).await.unwrap();
         let settings = vec![("engine.lease-ttl", lease_ttl)];
-        let options = ServerOptions { database: Some(postgres.url()), settings };
+        let options = ServerOptions { database: Some(postgres.url()), settings, redis: Vec::new() };
         let servers = vec![
             Server::start(options.clone()).await.unwrap(),
             Server::start(options).await.unwrap(),
