@@ -52,7 +52,7 @@ impl Resource {
         let text = |name: &str| headers.get(name)?.to_str().ok();
         let (saga, call) = (text("saga-id")?, text("idempotency-key")?);
         let names = text("saga-lock-keys")?.split(", ").map(|name| name.trim_matches('"'));
-        let tokens = text("saga-fencing-token")?.split(", ").map(|token| token.parse::<u64>());
+        let tokens = text("saga-fencing-token")?.split(", ").map(str::parse::<u64>);
         let mut keys = self.keys.lock();
         let mut status = StatusCode::OK;
         for (name, token) in names.zip(tokens) {
@@ -134,13 +134,13 @@ impl World {
         }
         let spec = json!({ "endpoints": [url], "timeout": "20s" });
         world.clients[0].register("resource", &spec).await.unwrap();
-        world.clients[0].define(&definition("work", json!({}))).await.unwrap();
+        world.clients[0].define(&definition("work", &json!({}))).await.unwrap();
         world
     }
 
     async fn add(&mut self, masters: &[Redis]) {
         let options = ServerOptions {
-            database: Some(self.postgres.url().to_owned()),
+            database: Some(self.postgres.url()),
             redis: masters.iter().map(Redis::url).collect(),
             settings: vec![("locks.ttl", TTL), ("engine.lease-ttl", "5s")],
         };
@@ -171,7 +171,7 @@ impl World {
     }
 }
 
-fn definition(name: &str, lock: Value) -> Value {
+fn definition(name: &str, lock: &Value) -> Value {
     let mut document = json!({
         "name": name,
         "lock": { "keys": ["${input.first}", "${input.second}"] },
@@ -325,7 +325,7 @@ async fn a_guard_outlives_its_coordinator() {
     let redis = masters(3).await;
     let mut world = World::start(2, &redis).await;
     // It is accepted, waits for a callback, and keeps its key meanwhile.
-    let mut document = definition("slow", json!({}));
+    let mut document = definition("slow", &json!({}));
     document["steps"][0]["completion"] = json!("callback");
     document["steps"][0]["timeout"] = json!("10m");
     let later = amends_tests::Participant::start(Duration::ZERO).await.unwrap();
@@ -373,7 +373,7 @@ async fn without_masters_only_sagas_with_lock_keys_wait() {
     assert_eq!(ready.status, 200, "{}", ready.text);
     assert_eq!(ready.body["locks"]["quorum"], json!(false), "{}", ready.text);
     world.submit(0, "locked", &json!({ "first": "stock", "second": "stock" })).await;
-    let mut free = definition("free", json!({}));
+    let mut free = definition("free", &json!({}));
     free.as_object_mut().unwrap().remove("lock");
     free["steps"][0]["participant"] = json!("plain");
     free["steps"][1]["participant"] = json!("plain");
