@@ -38,21 +38,28 @@ pub(crate) struct Transaction {
     pub(crate) prepared: Option<Box<RawValue>>,
 }
 
-/// The mode; that of a definition where the request does not say.
-pub(crate) fn read_mode(fields: &mut Fields<'_>) -> Mode {
-    let Some(word) = fields.text("mode") else { return Mode::Definition };
+/// The mode; that of a definition where the request does not say. None if it says nonsense: then
+/// nothing is said about the fields that depend on it.
+pub(crate) fn read_mode(fields: &mut Fields<'_>) -> Option<Mode> {
+    let is_said = fields.raw("mode").is_some();
+    let word = fields.text("mode");
     let modes = [Mode::Definition, Mode::Interactive];
-    modes.into_iter().find(|mode| mode.as_str() == word).unwrap_or_else(|| {
+    let mode = match word.as_deref() {
+        Some(word) => modes.into_iter().find(|mode| mode.as_str() == word),
+        None => (!is_said).then_some(Mode::Definition),
+    };
+    if word.is_some() && mode.is_none() {
         fields.fault("mode", FaultCode::WrongType, "must be definition or interactive");
-        Mode::Definition
-    })
+    }
+    mode
 }
 
 /// Refuses what does not go with the mode.
-pub(crate) fn refuse_others(fields: &mut Fields<'_>, mode: Mode) {
-    let (names, detail): (&[&'static str], _) = match mode {
-        Mode::Interactive => (&OTHERS, "does not go with mode: interactive"),
-        Mode::Definition => (&OWN, "goes with mode: interactive only"),
+pub(crate) fn refuse_others(fields: &mut Fields<'_>, mode: Option<Mode>) {
+    let (names, detail) = match mode {
+        Some(Mode::Interactive) => (&OTHERS[..], "does not go with mode: interactive"),
+        Some(Mode::Definition) => (&OWN[..], "goes with mode: interactive only"),
+        None => return fields.pass_over(&[&OWN[..], &OTHERS[..]].concat()),
     };
     for name in names {
         if fields.raw(name).is_some() {

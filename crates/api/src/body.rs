@@ -49,6 +49,11 @@ impl<'a> Fields<'a> {
         (raw.get() != "null").then_some(*raw)
     }
 
+    /// Fields that are known, and not looked at.
+    pub(crate) fn pass_over(&mut self, names: &[&'static str]) {
+        self.known.extend(names);
+    }
+
     /// A field that is anything.
     pub(crate) fn json(&mut self, name: &'static str) -> Option<Json> {
         self.raw(name).map(|raw| Json::from_raw(raw.to_owned()))

@@ -135,7 +135,7 @@ error_codes! {
         "Nothing. Start a new saga if its effect is wanted or is to be taken back.";
     CommitDecided => "commit-decided", CONFLICT, false,
         "The saga can only go forward",
-        "Commit is decided: the pivot has succeeded or every step is done, so that the saga can not be cancelled, nor a step of it be given up.",
+        "Commit is decided: the pivot has succeeded, every step is done, or the client of an interactive transaction asked for it. So the saga can not be cancelled, nor a step of it be given up, nor a branch be added.",
         "Let it complete; take its effect back with another saga if need be.";
     AbortDecided => "abort-decided", CONFLICT, false,
         "The saga can only go back",

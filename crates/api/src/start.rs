@@ -172,8 +172,9 @@ fn parse(text: &str) -> Result<Request> {
     let mut fields = Fields::read(text)?;
     let mode = begin::read_mode(&mut fields);
     let work = match mode {
-        Mode::Interactive => Some(Work::Transaction(begin::read(&mut fields))),
-        Mode::Definition => read_work(&mut fields),
+        Some(Mode::Interactive) => Some(Work::Transaction(begin::read(&mut fields))),
+        Some(Mode::Definition) => read_work(&mut fields),
+        None => None,
     };
     let id = fields.id::<SagaId>("id");
     if id.as_ref().is_some_and(|id| RESERVED_IDS.contains(&id.as_str())) {
@@ -182,12 +183,12 @@ fn parse(text: &str) -> Result<Request> {
     let input = fields.json("input").unwrap_or_else(Json::null);
     let labels = fields.texts("labels", LABELS_MAX, check_label);
     let (start_at, deadline) = match mode {
-        Mode::Interactive => (None, fields.duration_in("deadline", &begin::DEADLINES)),
-        Mode::Definition => (fields.time("start_at"), fields.duration("deadline")),
+        Some(Mode::Interactive) => (None, fields.duration_in("deadline", &begin::DEADLINES)),
+        Some(Mode::Definition) | None => (fields.time("start_at"), fields.duration("deadline")),
     };
     begin::refuse_others(&mut fields, mode);
     fields.finish()?;
-    // Without a definition there was a fault.
+    // Without a mode or a definition there was a fault.
     let work = work.ok_or_else(|| Problem::internal("a fault was lost"))?;
     Ok(Request { common: Common { id, input, labels, start_at, deadline }, work })
 }

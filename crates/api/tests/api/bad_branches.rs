@@ -167,3 +167,26 @@ async fn a_begin_is_told_from_another_one_by_all_that_it_says() {
         assert_eq!(api.post("/v1/sagas", &body).await.code(), "idempotency-mismatch", "{body}");
     }
 }
+
+/// A definition may be of this mode too: then it has a name, a deadline and lock keys, and no steps.
+#[tokio::test(start_paused = true)]
+async fn a_stored_definition_may_be_interactive() {
+    let api = Api::ready_with(ScriptedParticipants::new()).await;
+    let definition = json!({
+        "name": "cart", "mode": "interactive", "deadline": "5m",
+        "lock": { "keys": ["cart:${input.cart}"], "on_lost": "abort" }
+    });
+    let stored = api.post("/v1/definitions", &definition).await;
+    assert_eq!(stored.status, StatusCode::CREATED, "{}", stored.json());
+    let start = json!({ "definition": "cart", "id": "t-1", "input": { "cart": 7 } });
+    let saga = api.post_with("/v1/sagas", &[("prefer", "wait=5")], &start).await.json();
+    assert_eq!((&saga["mode"], &saga["status"]), (&json!("interactive"), &json!("running")));
+    assert_eq!(saga["lock"]["keys"][0]["key"], "cart:7");
+    assert_eq!(api.enlist("t-1", "a", &compensation()).await.status, StatusCode::CREATED);
+    assert_eq!(api.decide("t-1", "commit").await.json()["status"], "completed");
+    let explored = api.command("/v1/definitions/cart/explore").await;
+    assert_eq!(explored.status, StatusCode::OK, "{}", explored.json());
+    let nested = json!({ "saga": { "definition": "cart", "input": { "cart": 7 } } });
+    api.begin("t-2", json!({})).await;
+    assert_eq!(api.enlist("t-2", "a", &nested).await.code(), "branch-invalid");
+}

@@ -194,8 +194,8 @@ pub enum Refusal {
     Ended(Status),
     /// The pivot has succeeded, or commit is decided: it can only go forward.
     #[error(
-        "commit is decided: the pivot has succeeded or every step is done, so the saga can only \
-         go forward and cannot be cancelled"
+        "commit is decided: the pivot has succeeded, every step is done, or its client asked for \
+         it; so the saga can only go forward and cannot be cancelled"
     )]
     Committed,
     /// The pivot may have happened; until its outcome is known there is nothing to cancel.
