@@ -1,6 +1,6 @@
 //! The picture of a saga's steps: an SVG made here, and the same as a list.
 
-use amends_core::definition::StepKind;
+use amends_core::definition::{Step, StepKind};
 use amends_core::saga::{CallState, Decision, Op, Saga};
 use askama::Template;
 
@@ -133,7 +133,7 @@ fn node(saga: &Saga, index: amends_core::StepIndex, x: i32, y: i32) -> Node {
         part
     });
     let after = after.collect();
-    let line = format!("{} · {}", look.word, step.participant);
+    let line = format!("{} · {}", look.word, whom(step));
     Node {
         x,
         y,
@@ -152,6 +152,14 @@ fn node(saga: &Saga, index: amends_core::StepIndex, x: i32, y: i32) -> Node {
     }
 }
 
+/// Whom a step calls; of a nested saga, its definition.
+pub(crate) fn whom(step: &Step) -> &str {
+    match &step.nested {
+        Some(nested) => nested.definition_name.as_str(),
+        None => step.participant.as_str(),
+    }
+}
+
 /// A step and all that is known of it, in words.
 fn sentence(saga: &Saga, index: amends_core::StepIndex) -> String {
     let definition = saga.definition();
@@ -164,7 +172,7 @@ fn sentence(saga: &Saga, index: amends_core::StepIndex) -> String {
             StepKind::Saga => "saga step",
             StepKind::Tcc => "TCC step",
         },
-        step.participant,
+        whom(step),
         if step.pivot { ", pivot" } else { "" },
         if step.optional { ", optional" } else { "" },
         of_step(saga, index).word,

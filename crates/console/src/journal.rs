@@ -1,5 +1,7 @@
 //! Facts of a journal in words.
 
+use std::time::Duration;
+
 use amends_core::definition::{Branch, BranchWork, Definition, Mode};
 use amends_core::saga::{Actor, Decision, Event, Record, SkipReason};
 use amends_core::{StepIndex, Timestamp};
@@ -10,6 +12,9 @@ use crate::payload::Payload;
 
 /// Most bytes of a fact's JSON that a page shows; the API has the whole.
 const FACT_BYTES_MAX: usize = 2_048;
+
+/// Longer than any time-out that somebody sets.
+const FOR_EVER: Duration = Duration::from_hours(24 * 3_000);
 
 /// One fact as a line of the journal.
 #[derive(Debug)]
@@ -69,6 +74,9 @@ fn sentence(record: &Record, nobody: &str) -> String {
         Event::CallAnswered { op, attempt, answer, .. } => {
             let detail = answer.problem.as_ref().map(|problem| format!(": {}", problem.detail));
             format!("{op}: attempt {attempt} {}{}", answer.outcome, detail.unwrap_or_default())
+        }
+        Event::CallPending { op, until, .. } if until.since(record.at) > FOR_EVER => {
+            format!("{op}: accepted; an answer counts whenever it comes")
         }
         Event::CallPending { op, until, .. } => {
             format!("{op}: accepted; an answer counts for {}", fine(until.since(record.at)))

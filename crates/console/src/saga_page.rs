@@ -9,7 +9,7 @@ use askama::Template;
 
 use crate::command::{CommandForm, StepCommands, on_saga, on_steps};
 use crate::filter::query_text;
-use crate::graph::Graph;
+use crate::graph::{Graph, whom};
 use crate::journal::Entry;
 use crate::look::Look;
 use crate::moment::{Moment, exact, fine};
@@ -241,8 +241,7 @@ impl StepRow {
         let nested = step.nested.as_ref();
         Self {
             id: step.id.to_string(),
-            participant: nested
-                .map_or(step.participant.to_string(), |nested| nested.definition_name.to_string()),
+            participant: whom(step).to_owned(),
             nested: nested.map(|nested| nested.saga_id.to_string()).unwrap_or_default(),
             look: of_step(saga, index),
             marks: marks(step),
