@@ -8,8 +8,8 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// How long to wait before another attempt, where nothing better is known.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Why there is no answer. All but [`Error::AnswerTooLong`] and [`Error::NotMigrated`] may pass by
-/// themselves: as a response it is 503 or 500, both of which make the coordinator ask again.
+/// Why there is no answer. As a response it is 503 where asking again may help, else 500; both make
+/// the coordinator ask again. [`Error::RolledBack`] alone is final, and 409.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another attempt of the call, or the call it undoes, is at work. Nothing was done.
@@ -29,6 +29,19 @@ pub enum Error {
         "a later attempt has taken this call over, or its transaction was ended inside the handler"
     )]
     Lost,
+    /// `prepare` came too late: a check-back was told that the local transaction is not committed,
+    /// and the interactive transaction is rolled back. Roll back here too.
+    #[error(
+        "the interactive transaction was rolled back already: roll back this local transaction"
+    )]
+    RolledBack,
+    /// `prepare` came again: an earlier local transaction of the same interactive one has been
+    /// committed. Roll this one back, and commit the interactive one.
+    #[error(
+        "an earlier local transaction has committed this already: roll back this one and commit \
+         the interactive transaction"
+    )]
+    CommittedBefore,
     /// The answer is longer than the barrier keeps. Nothing was recorded.
     #[error("the answer has {bytes} bytes, the barrier keeps at most {bytes_max}")]
     AnswerTooLong {
@@ -64,7 +77,9 @@ impl Error {
         match self {
             Self::Busy { retry_after } => Some(*retry_after),
             Self::Unavailable(_) | Self::Lost => Some(RETRY_AFTER),
-            Self::AnswerTooLong { .. }
+            Self::RolledBack
+            | Self::CommittedBefore
+            | Self::AnswerTooLong { .. }
             | Self::NotMigrated(_)
             | Self::Misuse(_)
             | Self::Store(_)

@@ -42,6 +42,9 @@ impl IntoResponse for Error {
             Self::Busy { .. } => (StatusCode::SERVICE_UNAVAILABLE, "call-at-work"),
             Self::Lost => (StatusCode::SERVICE_UNAVAILABLE, "call-taken-over"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "store-unavailable"),
+            Self::RolledBack => (StatusCode::CONFLICT, "rolled-back"),
+            // Never a refusal: it has had its effect.
+            Self::CommittedBefore => (StatusCode::INTERNAL_SERVER_ERROR, "committed-before"),
             Self::AnswerTooLong { .. } => (StatusCode::INTERNAL_SERVER_ERROR, "answer-too-long"),
             Self::NotMigrated(_) => (StatusCode::INTERNAL_SERVER_ERROR, "barrier-not-migrated"),
             Self::Misuse(_) => (StatusCode::INTERNAL_SERVER_ERROR, "barrier-misused"),

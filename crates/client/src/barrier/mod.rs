@@ -85,6 +85,8 @@
 //! ```
 
 #[cfg(feature = "sql")]
+mod check_back;
+#[cfg(feature = "sql")]
 mod decide;
 #[cfg(feature = "sql")]
 mod dialect;
@@ -116,6 +118,8 @@ mod two_call;
 #[cfg(feature = "sql")]
 mod work;
 
+#[cfg(feature = "sql")]
+pub use check_back::{check_back, prepare};
 #[cfg(feature = "sql")]
 pub use dialect::SqlStore;
 pub use error::{BoxError, Error};

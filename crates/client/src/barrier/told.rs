@@ -14,6 +14,11 @@ pub fn undone_before() -> Answer {
     Answer::conflict("undone-before", "the undo of this call has come before it")
 }
 
+/// To a check-back whose local transaction was not committed, and never will be.
+pub fn rolled_back() -> Answer {
+    Answer::conflict("rolled-back", "it was not committed here, and never will be")
+}
+
 /// To a saga that has lost a lock key to another.
 pub fn stale_token(key: &str) -> Answer {
     let detail = format!("a newer holder of {key:?} has been here");

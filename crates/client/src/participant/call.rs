@@ -106,6 +106,12 @@ impl Call {
     pub fn idempotency_key(&self) -> String {
         format!("{}/{}/{}", self.saga, self.step, self.op)
     }
+
+    /// Whether a text can be the id of a saga. Others do not fit the barrier's table.
+    #[cfg(feature = "sql")]
+    pub(crate) fn is_saga_id(text: &str) -> bool {
+        is_id(text, SAGA_BYTES_MAX)
+    }
 }
 
 /// Whether the header's value, a structured-field string or a bare text, is `key`.
@@ -177,12 +183,16 @@ fn deadline(headers: &HeaderMap) -> Result<Option<SystemTime>, CallError> {
 
 fn id(headers: &HeaderMap, name: &'static str, bytes_max: usize) -> Result<String, CallError> {
     let value = required(headers, name)?;
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-    if value.is_empty() || value.len() > bytes_max || !value.bytes().all(allowed) {
+    if !is_id(value, bytes_max) {
         let form = "expected a short text of letters, digits, '_', '-' and '.'";
         return Err(CallError::IllFormed(title(name), form));
     }
     Ok(value.to_owned())
+}
+
+fn is_id(text: &str, bytes_max: usize) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    (1..=bytes_max).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 fn required<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<&'h str, CallError> {

@@ -1,5 +1,6 @@
 //! The barrier under isolation levels that a service may have chosen for itself.
 
+use crate::check_back::many_local_transactions_and_check_backs_agree;
 use crate::sql_cases::many_at_once_take_effect_once;
 use crate::transaction::TransactionBed;
 
@@ -11,6 +12,7 @@ async fn postgres_with_other_levels() {
         let first = Box::leak(format!("{POSTGRES} {level}").into_boxed_str());
         let bed = TransactionBed::<sqlx::Postgres>::start_with(first).await;
         many_at_once_take_effect_once(&bed).await;
+        many_local_transactions_and_check_backs_agree(&bed).await;
     }
 }
 
@@ -21,5 +23,6 @@ async fn mysql_with_other_levels() {
         let first = Box::leak(first.into_boxed_str());
         let bed = TransactionBed::<sqlx::MySql>::start_with(first).await;
         many_at_once_take_effect_once(&bed).await;
+        many_local_transactions_and_check_backs_agree(&bed).await;
     }
 }

@@ -3,6 +3,7 @@
 
 mod bed;
 mod cases;
+mod check_back;
 mod database;
 mod interleaving;
 mod isolation;
@@ -59,6 +60,15 @@ macro_rules! suite {
             tables_are_made_once_and_missing_ones_are_named,
             many_at_once_take_effect_once,
             an_ended_transaction_is_noticed,
+        );
+        suite!(@ $start, check_back:
+            check_back_and_transaction_agree_in_every_order,
+            a_no_keeps_the_transaction_from_committing,
+            what_was_committed_is_not_done_again,
+            of_two_local_transactions_one_commits,
+            many_local_transactions_and_check_backs_agree,
+            rows_of_check_backs_are_swept,
+            what_is_no_saga_or_has_no_table_is_named,
         );
     };
     (two_call $start:expr) => {

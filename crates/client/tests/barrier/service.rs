@@ -3,11 +3,11 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-use amends_client::barrier::{Barrier, Error, Started, TwoCall, TwoCallLayer};
-use amends_client::participant::{Answer, SignedLayer, Verifier};
+use amends_client::barrier::{self, Barrier, Error, Started, TwoCall, TwoCallLayer};
+use amends_client::participant::{Answer, Call, SignedLayer, Verifier};
 use axum::body::Body;
-use axum::extract::FromRef;
-use axum::routing::post;
+use axum::extract::{FromRef, State};
+use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -43,6 +43,11 @@ async fn charge(barrier: TwoCall<SqlitePool>) -> Result<Answer, Error> {
         .await
 }
 
+/// The whole of a handler that the coordinator asks for a local transaction.
+async fn committed(State(pool): State<SqlitePool>, call: Call) -> Result<Answer, Error> {
+    barrier::check_back(&pool, &call.saga).await
+}
+
 /// A handler that only sees in the extensions that it is guarded.
 async fn print(Extension(started): Extension<Started>) -> (StatusCode, String) {
     static PRINTED: AtomicU32 = AtomicU32::new(0);
@@ -64,6 +69,7 @@ async fn shop() -> (impl Sized, SqlitePool, Router) {
         .route("/print", post(print).layer(TwoCallLayer::new(pool.clone())))
         .route("/reservations", post(reserve))
         .route("/charges", post(charge))
+        .route("/committed", get(committed))
         .with_state(Shop { pool: pool.clone() });
     (server, pool, app)
 }
@@ -146,12 +152,28 @@ async fn who_is_no_coordinator_is_told_which_header_is_missing() {
 async fn while_another_is_at_work_the_answer_says_when_to_ask_again() {
     let (_server, pool, app) = shop().await;
     let call = crate::bed::call("s", amends_client::participant::Op::Try);
-    let call = amends_client::participant::Call { step: "one".to_owned(), ..call };
+    let call = Call { step: "one".to_owned(), ..call };
     TwoCall::new(pool, call).begin().await.unwrap();
     let response = app.oneshot(request("/charges", "s", "try", "{}")).await.unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     let after: u64 = response.headers()["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=5).contains(&after), "{after}");
+}
+
+#[tokio::test]
+async fn a_coordinator_is_told_whether_it_was_committed() {
+    let (_server, pool, app) = shop().await;
+    let mut tx = pool.begin().await.unwrap();
+    barrier::prepare(&mut tx, "yes").await.unwrap();
+    tx.commit().await.unwrap();
+    for (saga, status) in [("yes", StatusCode::OK), ("no", StatusCode::CONFLICT)] {
+        let mut question = request("/committed", saga, "action", "");
+        *question.method_mut() = http::Method::GET;
+        assert_eq!(send(&app, question).await.0, status);
+    }
+    // Somebody else's look decides nothing.
+    let look = Request::get("/committed").body(Body::empty()).unwrap();
+    assert_eq!(send(&app, look).await.0, StatusCode::BAD_REQUEST);
 }
 
 /// Signs as the coordinator does.
