@@ -5,9 +5,10 @@ use std::time::Duration;
 use amends_client::barrier::{self, AGE_MIN, Error};
 use amends_client::participant::Answer;
 use axum::response::IntoResponse as _;
+use futures_util::future::{Either, join_all, ready};
 use http::StatusCode;
 use sqlx::{Pool, Transaction};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
 use crate::bed::{Bed as _, code};
@@ -112,19 +113,26 @@ async fn ask<D: Db>(
     saga: &str,
     is_prepared: bool,
     context: &str,
-) -> JoinHandle<Result<Answer, Error>> {
+) -> impl Future<Output = Result<Result<Answer, Error>, JoinError>> + use<D> {
     let mut asked = start_asking(bed, saga);
-    if let Ok(answered) = timeout(STEP_WAIT, &mut asked).await {
-        let answered = answered.unwrap();
-        assert!(!is_prepared || answered.is_err(), "{context}: {answered:?} while it is open");
-        return tokio::spawn(async { answered });
+    match timeout(STEP_WAIT, &mut asked).await {
+        Ok(told) => {
+            let is_answer = matches!(told, Ok(Ok(_)));
+            assert!(!(is_prepared && is_answer), "{context}: {told:?} while it is open");
+            Either::Left(ready(told))
+        }
+        Err(_) => Either::Right(asked),
     }
-    asked
 }
 
 fn start_asking<D: Db>(bed: &TransactionBed<D>, saga: &str) -> JoinHandle<Result<Answer, Error>> {
     let (pool, saga) = (bed.pool.clone(), saga.to_owned());
-    tokio::spawn(async move { barrier::check_back(&pool, &saga).await })
+    start(async move { barrier::check_back(&pool, &saga).await })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test awaits it, there is nothing to drain")]
+fn start<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    tokio::spawn(work)
 }
 
 async fn work<D: Db>(tx: &mut Transaction<'static, D>, saga: &str) {
@@ -195,12 +203,11 @@ pub(crate) async fn of_two_local_transactions_one_commits<D: Db>(bed: &Transacti
         barrier::prepare(&mut first, saga).await.unwrap();
         work::<D>(&mut first, saga).await;
         let pool = bed.pool.clone();
-        let mut second = tokio::spawn(async move { commit(&pool, saga).await });
+        let mut second = start(async move { commit(&pool, saga).await });
         assert!(timeout(STEP_WAIT, &mut second).await.is_err(), "{how:?}: the second went on");
         end(first, how).await;
         match (second.await.unwrap(), how) {
-            (Err(Error::CommittedBefore), End::Commit) => {}
-            (Ok(()), End::RollBack | End::Crash) => {}
+            (Err(Error::CommittedBefore), End::Commit) | (Ok(()), End::RollBack | End::Crash) => {}
             (other, _) => panic!("{how:?}: {other:?}"),
         }
         assert_eq!(bed.effects(saga).await, 1, "{how:?}");
@@ -222,10 +229,7 @@ pub(crate) async fn many_local_transactions_and_check_backs_agree<D: Db>(bed: &T
         });
         let questions =
             (0..AT_ONCE).map(|_| async { until_answered(&bed.pool, &saga).await.status });
-        let (commits, questions) = tokio::join!(
-            futures_util::future::join_all(commits),
-            futures_util::future::join_all(questions)
-        );
+        let (commits, questions) = tokio::join!(join_all(commits), join_all(questions));
         let said = commits[0];
         assert!(commits.iter().chain(&questions).all(|one| *one == said), "{commits:?}");
         let is_committed = said == StatusCode::OK;
