@@ -1,8 +1,11 @@
 //! Lock keys: who holds them, who waits, and taking them away.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use amends_ports::testing::ScriptedParticipants;
+use amends_api::ApiConfig;
+use amends_engine::EngineConfig;
+use amends_ports::testing::{MemoryLocks, ScriptedParticipants};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -113,4 +116,21 @@ async fn keys_and_parameters_that_cannot_be_used() {
         let answer = api.get(path).await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, code), "{path}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_service_without_a_quorum_is_told_and_keeps_only_locked_sagas_waiting() {
+    let service = Arc::new(MemoryLocks::new(3, Duration::from_secs(10)));
+    let (engine, config) = (EngineConfig::default(), ApiConfig::default());
+    let locks = Some(service.clone() as Arc<_>);
+    let api = Api::guarded(ScriptedParticipants::new(), engine, config, locks).await;
+    api.prepare().await;
+    let mut log = Transcript::default();
+    log.add("well", &api.get("/readyz").await);
+    service.partition(2);
+    log.add("cut off", &api.get("/readyz").await);
+    let locked = api.begin("locked", json!({ "lock_keys": ["user:1"] })).await.json();
+    assert_eq!(locked["status"], "queued", "{locked:#}");
+    assert_eq!(api.begin("free", json!({})).await.json()["status"], "running");
+    insta::assert_snapshot!("readiness", log.text());
 }

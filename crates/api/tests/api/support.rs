@@ -8,6 +8,7 @@ use std::time::Duration;
 use amends_api::ApiConfig;
 use amends_core::saga::{Answer as CallAnswer, AttemptFailure, OutcomeKind, Problem};
 use amends_engine::{Engine, EngineConfig, NoTracing, Ports};
+use amends_ports::Locks;
 use amends_ports::testing::{MemoryStore, ScriptedParticipants, TestClock, TestIds};
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -58,12 +59,22 @@ impl Api {
         engine: EngineConfig,
         config: ApiConfig,
     ) -> Self {
+        Self::guarded(participants, engine, config, None).await
+    }
+
+    /// An API whose lock keys are guarded by a service.
+    pub(crate) async fn guarded(
+        participants: ScriptedParticipants,
+        engine: EngineConfig,
+        config: ApiConfig,
+        locks: Option<Arc<dyn Locks>>,
+    ) -> Self {
         let clock = Arc::new(TestClock::new());
         let store = Arc::new(MemoryStore::new(8, clock.clone()));
         let participants = Arc::new(participants);
         let ports = Ports {
             store: store.clone(),
-            locks: None,
+            locks,
             participants: participants.clone(),
             clock,
             ids: Arc::new(TestIds::default()),
