@@ -118,7 +118,8 @@ impl Books {
         for (kind, books) in
             [(Kind::Inventory, &mut stock), (Kind::Payment, &mut bank), (Kind::Orders, &mut orders)]
         {
-            let keys = sqlx::query_scalar("SELECT count(*) FROM fence").fetch_one(books).await?;
+            let keys =
+                sqlx::query_scalar("SELECT count(*) FROM amends_fence").fetch_one(books).await?;
             fenced_keys.insert(kind.name().to_owned(), keys);
         }
         Ok(Ledger {

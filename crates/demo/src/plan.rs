@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use amends_client::participant::Op;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::participants::{Kind, Op, Trouble, Troubles};
+use crate::participants::{Kind, Trouble, Troubles};
 
 /// How much a demo does. Arguments of `amends demo` and of tests.
 #[derive(Clone, Debug, clap::Args)]

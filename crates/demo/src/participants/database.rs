@@ -3,17 +3,17 @@
 use std::path::Path;
 use std::time::Duration;
 
+use amends_client::barrier::{self, Error};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
-use super::barrier;
-
-/// Opens the database at `path`, making it and the tables of `schema` where they are missing.
+/// Opens the database at `path`, making it, the barrier's tables and those of `schema` where they
+/// are missing.
 ///
 /// # Errors
 ///
 /// The file can't be opened or written.
-pub(super) async fn open(path: &Path, schema: &'static str) -> sqlx::Result<SqlitePool> {
+pub(super) async fn open(path: &Path, schema: &'static str) -> Result<SqlitePool, Error> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -25,7 +25,7 @@ pub(super) async fn open(path: &Path, schema: &'static str) -> sqlx::Result<Sqli
     // SQLite has one writer at a time: with one connection calls queue here, fairly.
     let pool = SqlitePoolOptions::new().max_connections(1).test_before_acquire(false);
     let db = pool.connect_with(options).await?;
-    sqlx::raw_sql(barrier::SCHEMA).execute(&db).await?;
+    barrier::migrate(&db).await?;
     sqlx::raw_sql(schema).execute(&db).await?;
     Ok(db)
 }

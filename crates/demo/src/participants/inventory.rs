@@ -4,16 +4,16 @@
 
 use std::path::Path as FilePath;
 
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use amends_client::barrier::{Barrier, Error};
+use amends_client::participant::Answer;
+use axum::extract::Path;
 use axum::routing::post;
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
-use sqlx::SqlitePool;
+use sqlx::{Sqlite, SqlitePool};
 
-use super::barrier::{self, Entry};
-use super::{Answer, Call, Failure, database};
+use super::database;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS stock (
@@ -32,7 +32,7 @@ const SCHEMA: &str = "
 /// # Errors
 ///
 /// The file can't be opened or written.
-pub async fn open(path: &FilePath) -> sqlx::Result<SqlitePool> {
+pub async fn open(path: &FilePath) -> Result<SqlitePool, Error> {
     database::open(path, SCHEMA).await
 }
 
@@ -44,69 +44,50 @@ pub fn router(db: SqlitePool) -> Router {
         .with_state(db)
 }
 
-/// What both operations are sent.
+/// What the action is sent.
 #[derive(Debug, Deserialize)]
 struct Reservation {
-    user: String,
     sku: String,
     qty: u32,
 }
 
-impl Reservation {
-    /// The definition locks `user:…`: tokens of one user's sagas are compared with each other.
-    fn fence_key(&self) -> String {
-        format!("user:{}", self.user)
-    }
-}
-
 /// `POST /reservations`: the action. 409 when the shelf is empty.
 async fn reserve(
-    State(db): State<SqlitePool>,
-    call: Call,
+    barrier: Barrier<Sqlite>,
     Json(wanted): Json<Reservation>,
-) -> Result<Answer, Failure> {
-    let saga = call.saga.clone();
-    let mut work = match barrier::enter(&db, call, &wanted.fence_key()).await? {
-        Entry::First(work) => work,
-        Entry::Settled(answer) => return Ok(answer),
-    };
-    let take = "UPDATE stock SET on_shelf = on_shelf - ?1 WHERE sku = ?2 AND on_shelf >= ?1";
-    let taken = sqlx::query(take).bind(wanted.qty).bind(&wanted.sku).execute(work.tx()).await?;
-    if taken.rows_affected() == 0 {
-        let detail = format!("fewer than {} of {} are on the shelf", wanted.qty, wanted.sku);
-        return Ok(work
-            .settle(Answer::refused(StatusCode::CONFLICT, "empty-shelf", &detail))
-            .await?);
-    }
-    sqlx::query("INSERT INTO reservation (saga, sku, qty, state) VALUES (?, ?, ?, 'reserved')")
-        .bind(&saga)
-        .bind(&wanted.sku)
-        .bind(wanted.qty)
-        .execute(work.tx())
-        .await?;
-    Ok(work.settle(Answer::created(json!({ "reservation": saga }))).await?)
+) -> Result<Answer, Error> {
+    let saga = barrier.call().saga.clone();
+    let Reservation { sku, qty } = wanted;
+    barrier
+        .run(async |work| {
+            let take =
+                "UPDATE stock SET on_shelf = on_shelf - ?1 WHERE sku = ?2 AND on_shelf >= ?1";
+            let taken = sqlx::query(take).bind(qty).bind(&sku).execute(work.tx()).await?;
+            if taken.rows_affected() == 0 {
+                let detail = format!("fewer than {qty} of {sku} are on the shelf");
+                return Ok(Answer::conflict("empty-shelf", &detail));
+            }
+            let note =
+                "INSERT INTO reservation (saga, sku, qty, state) VALUES (?, ?, ?, 'reserved')";
+            sqlx::query(note).bind(&saga).bind(&sku).bind(qty).execute(work.tx()).await?;
+            Ok(Answer::created(json!({ "reservation": saga })))
+        })
+        .await
 }
 
 /// `POST /reservations/{saga}/release`: the compensation.
 ///
 /// It runs only when the saga's reservation was made and is still there: the barrier has seen to it.
-async fn release(
-    State(db): State<SqlitePool>,
-    Path(saga): Path<String>,
-    call: Call,
-    Json(wanted): Json<Reservation>,
-) -> Result<Answer, Failure> {
-    let mut work = match barrier::enter(&db, call, &wanted.fence_key()).await? {
-        Entry::First(work) => work,
-        Entry::Settled(answer) => return Ok(answer),
-    };
-    let release = "UPDATE reservation SET state = 'released' WHERE saga = ? RETURNING sku, qty";
-    let (sku, qty): (String, i64) =
-        sqlx::query_as(release).bind(&saga).fetch_one(work.tx()).await?;
-    sqlx::query("UPDATE stock SET on_shelf = on_shelf + ? WHERE sku = ?")
-        .bind(qty)
-        .bind(&sku)
-        .execute(work.tx())
-        .await?;
-    Ok(work.settle(Answer::ok(json!({ "released": qty }))).await?)
+async fn release(barrier: Barrier<Sqlite>, Path(saga): Path<String>) -> Result<Answer, Error> {
+    barrier
+        .run(async |work| {
+            let release =
+                "UPDATE reservation SET state = 'released' WHERE saga = ? RETURNING sku, qty";
+            let (sku, qty): (String, i64) =
+                sqlx::query_as(release).bind(&saga).fetch_one(work.tx()).await?;
+            let put_back = "UPDATE stock SET on_shelf = on_shelf + ? WHERE sku = ?";
+            sqlx::query(put_back).bind(qty).bind(&sku).execute(work.tx()).await?;
+            Ok(Answer::ok(json!({ "released": qty })))
+        })
+        .await
 }

@@ -4,15 +4,16 @@
 
 use std::path::Path as FilePath;
 
-use axum::extract::{Path, State};
+use amends_client::barrier::{Barrier, Error};
+use amends_client::participant::Answer;
+use axum::extract::Path;
 use axum::routing::{delete, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
-use sqlx::SqlitePool;
+use sqlx::{Sqlite, SqlitePool};
 
-use super::barrier::{self, Entry};
-use super::{Answer, Call, Failure, database};
+use super::database;
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS customer_order (
@@ -27,7 +28,7 @@ const SCHEMA: &str = "
 /// # Errors
 ///
 /// The file can't be opened or written.
-pub async fn open(path: &FilePath) -> sqlx::Result<SqlitePool> {
+pub async fn open(path: &FilePath) -> Result<SqlitePool, Error> {
     database::open(path, SCHEMA).await
 }
 
@@ -39,7 +40,7 @@ pub fn router(db: SqlitePool) -> Router {
         .with_state(db)
 }
 
-/// What both operations are sent.
+/// What the action is sent.
 #[derive(Debug, Deserialize)]
 struct Order {
     user: String,
@@ -47,46 +48,31 @@ struct Order {
     hold: String,
 }
 
-impl Order {
-    /// The definition locks `user:…`: tokens of one user's sagas are compared with each other.
-    fn fence_key(&self) -> String {
-        format!("user:{}", self.user)
-    }
-}
-
 /// `POST /orders`: the action.
-async fn create(
-    State(db): State<SqlitePool>,
-    call: Call,
-    Json(order): Json<Order>,
-) -> Result<Answer, Failure> {
-    let saga = call.saga.clone();
-    let mut work = match barrier::enter(&db, call, &order.fence_key()).await? {
-        Entry::First(work) => work,
-        Entry::Settled(answer) => return Ok(answer),
-    };
-    sqlx::query("INSERT INTO customer_order (saga, user, sku, hold) VALUES (?, ?, ?, ?)")
-        .bind(&saga)
-        .bind(&order.user)
-        .bind(&order.sku)
-        .bind(&order.hold)
-        .execute(work.tx())
-        .await?;
-    Ok(work.settle(Answer::created(json!({ "id": format!("order-of-{saga}") }))).await?)
+async fn create(barrier: Barrier<Sqlite>, Json(order): Json<Order>) -> Result<Answer, Error> {
+    let saga = barrier.call().saga.clone();
+    let write = "INSERT INTO customer_order (saga, user, sku, hold) VALUES (?, ?, ?, ?)";
+    barrier
+        .run(async |work| {
+            sqlx::query(write)
+                .bind(&saga)
+                .bind(&order.user)
+                .bind(&order.sku)
+                .bind(&order.hold)
+                .execute(work.tx())
+                .await?;
+            Ok(Answer::created(json!({ "id": format!("order-of-{saga}") })))
+        })
+        .await
 }
 
 /// `DELETE /orders/{saga}`: the compensation.
-async fn remove(
-    State(db): State<SqlitePool>,
-    Path(saga): Path<String>,
-    call: Call,
-    Json(order): Json<Order>,
-) -> Result<Answer, Failure> {
-    let mut work = match barrier::enter(&db, call, &order.fence_key()).await? {
-        Entry::First(work) => work,
-        Entry::Settled(answer) => return Ok(answer),
-    };
+async fn remove(barrier: Barrier<Sqlite>, Path(saga): Path<String>) -> Result<Answer, Error> {
     let delete = "DELETE FROM customer_order WHERE saga = ?";
-    let done = sqlx::query(delete).bind(&saga).execute(work.tx()).await?;
-    Ok(work.settle(Answer::ok(json!({ "removed": done.rows_affected() }))).await?)
+    barrier
+        .run(async |work| {
+            let done = sqlx::query(delete).bind(&saga).execute(work.tx()).await?;
+            Ok(Answer::ok(json!({ "removed": done.rows_affected() })))
+        })
+        .await
 }

@@ -4,17 +4,17 @@
 
 use std::path::Path as FilePath;
 
-use axum::extract::{Path, State};
+use amends_client::barrier::{Barrier, Error};
+use amends_client::participant::Answer;
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
-use sqlx::SqlitePool;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::{Sqlite, SqlitePool};
 
-use super::barrier::{self, Entry};
-use super::{Answer, Call, Failure, database};
+use super::database;
 
 /// Amounts are in cents. An account's `held` is the sum of its open holds.
 const SCHEMA: &str = "
@@ -35,7 +35,7 @@ const SCHEMA: &str = "
 /// # Errors
 ///
 /// The file can't be opened or written.
-pub async fn open(path: &FilePath) -> sqlx::Result<SqlitePool> {
+pub async fn open(path: &FilePath) -> Result<SqlitePool, Error> {
     database::open(path, SCHEMA).await
 }
 
@@ -43,114 +43,92 @@ pub async fn open(path: &FilePath) -> sqlx::Result<SqlitePool> {
 pub fn router(db: SqlitePool) -> Router {
     Router::new()
         .route("/holds", post(hold))
-        .route("/holds/{saga}/capture", post(capture))
-        .route("/holds/{saga}/void", post(void))
+        .route("/holds/{saga}/capture", post(|barrier, saga| close(barrier, saga, End::Captured)))
+        .route("/holds/{saga}/void", post(|barrier, saga| close(barrier, saga, End::Voided)))
         .with_state(db)
 }
 
-/// What `try` is sent, and `cancel` again.
+/// What the try is sent.
 #[derive(Debug, Deserialize)]
 struct Charge {
     user: String,
     amount: u32,
 }
 
-/// What `confirm` and `cancel` need.
-#[derive(Debug, Deserialize)]
-struct Customer {
-    user: String,
+/// How a hold ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    /// The money is gone.
+    Captured,
+    /// The money is back.
+    Voided,
 }
 
-/// The definition locks `user:…`: tokens of one user's sagas are compared with each other.
-fn fence_key(user: &str) -> String {
-    format!("user:{user}")
+impl End {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Captured => "captured",
+            Self::Voided => "voided",
+        }
+    }
+
+    /// How much of a hold goes back to the balance.
+    fn given_back(self, amount: i64) -> i64 {
+        match self {
+            Self::Captured => 0,
+            Self::Voided => amount,
+        }
+    }
 }
 
 /// `POST /holds`: the try. 422 when the account doesn't cover the amount.
-async fn hold(
-    State(db): State<SqlitePool>,
-    call: Call,
-    Json(charge): Json<Charge>,
-) -> Result<Answer, Failure> {
-    let saga = call.saga.clone();
-    let mut work = match barrier::enter(&db, call, &fence_key(&charge.user)).await? {
-        Entry::First(work) => work,
-        Entry::Settled(answer) => return Ok(answer),
-    };
-    let set_aside = "UPDATE account SET balance = balance - ?1, held = held + ?1
-        WHERE user = ?2 AND balance >= ?1";
-    let held =
-        sqlx::query(set_aside).bind(charge.amount).bind(&charge.user).execute(work.tx()).await?;
-    if held.rows_affected() == 0 {
-        let detail = format!("the account of {} doesn't cover {}", charge.user, charge.amount);
-        let declined = Answer::refused(StatusCode::UNPROCESSABLE_ENTITY, "card-declined", &detail);
-        return Ok(work.settle(declined).await?);
-    }
-    sqlx::query("INSERT INTO hold (saga, user, amount, state) VALUES (?, ?, ?, 'open')")
-        .bind(&saga)
-        .bind(&charge.user)
-        .bind(charge.amount)
-        .execute(work.tx())
-        .await?;
-    Ok(work.settle(Answer::created(json!({ "hold_id": saga }))).await?)
+async fn hold(barrier: Barrier<Sqlite>, Json(charge): Json<Charge>) -> Result<Answer, Error> {
+    let saga = barrier.call().saga.clone();
+    let Charge { user, amount } = charge;
+    barrier
+        .run(async |work| {
+            let set_aside = "UPDATE account SET balance = balance - ?1, held = held + ?1
+                WHERE user = ?2 AND balance >= ?1";
+            let held = sqlx::query(set_aside).bind(amount).bind(&user).execute(work.tx()).await?;
+            if held.rows_affected() == 0 {
+                let detail = format!("the account of {user} doesn't cover {amount}");
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                return Ok(Answer::refused(status, "card-declined", &detail));
+            }
+            let note = "INSERT INTO hold (saga, user, amount, state) VALUES (?, ?, ?, 'open')";
+            sqlx::query(note).bind(&saga).bind(&user).bind(amount).execute(work.tx()).await?;
+            Ok(Answer::created(json!({ "hold_id": saga })))
+        })
+        .await
 }
 
-/// `POST /holds/{saga}/capture`: the confirm. 409 when there is no open hold.
-async fn capture(
-    State(db): State<SqlitePool>,
-    Path(saga): Path<String>,
-    call: Call,
-    Json(customer): Json<Customer>,
-) -> Result<Answer, Failure> {
-    let mut work = match barrier::enter(&db, call, &fence_key(&customer.user)).await? {
-        Entry::First(work) => work,
-        Entry::Settled(answer) => return Ok(answer),
-    };
-    let Some((user, amount)) = close(work.tx(), &saga, "captured").await? else {
-        return Ok(work.settle(no_open_hold(&saga)).await?);
-    };
-    sqlx::query("UPDATE account SET held = held - ? WHERE user = ?")
-        .bind(amount)
-        .bind(user)
-        .execute(work.tx())
-        .await?;
-    Ok(work.settle(Answer::ok(json!({ "captured": amount }))).await?)
-}
-
-/// `POST /holds/{saga}/void`: the cancel. 409 when the hold was captured.
-async fn void(
-    State(db): State<SqlitePool>,
-    Path(saga): Path<String>,
-    call: Call,
-    Json(customer): Json<Customer>,
-) -> Result<Answer, Failure> {
-    let mut work = match barrier::enter(&db, call, &fence_key(&customer.user)).await? {
-        Entry::First(work) => work,
-        Entry::Settled(answer) => return Ok(answer),
-    };
-    let Some((user, amount)) = close(work.tx(), &saga, "voided").await? else {
-        return Ok(work.settle(no_open_hold(&saga)).await?);
-    };
-    sqlx::query("UPDATE account SET held = held - ?1, balance = balance + ?1 WHERE user = ?2")
-        .bind(amount)
-        .bind(user)
-        .execute(work.tx())
-        .await?;
-    Ok(work.settle(Answer::ok(json!({ "voided": amount }))).await?)
-}
-
-/// Ends the saga's open hold; its user and amount, or `None` where no hold is open.
+/// `POST /holds/{saga}/capture`, the confirm, and `…/void`, the cancel. 409 when no hold is open:
+/// it was not made, or has ended in the other way.
 async fn close(
-    tx: &mut SqliteConnection,
-    saga: &str,
-    state: &str,
-) -> sqlx::Result<Option<(String, i64)>> {
-    let close =
-        "UPDATE hold SET state = ? WHERE saga = ? AND state = 'open' RETURNING user, amount";
-    sqlx::query_as(close).bind(state).bind(saga).fetch_optional(tx).await
-}
-
-fn no_open_hold(saga: &str) -> Answer {
-    let detail = format!("saga {saga} has no open hold");
-    Answer::refused(StatusCode::CONFLICT, "no-open-hold", &detail)
+    barrier: Barrier<Sqlite>,
+    Path(saga): Path<String>,
+    end: End,
+) -> Result<Answer, Error> {
+    barrier
+        .run(async |work| {
+            let close = "UPDATE hold SET state = ? WHERE saga = ? AND state = 'open'
+                RETURNING user, amount";
+            let closed: Option<(String, i64)> = sqlx::query_as(close)
+                .bind(end.word())
+                .bind(&saga)
+                .fetch_optional(work.tx())
+                .await?;
+            let Some((user, amount)) = closed else {
+                let detail = format!("saga {saga} has no open hold");
+                return Ok(Answer::conflict("no-open-hold", &detail));
+            };
+            sqlx::query("UPDATE account SET held = held - ?, balance = balance + ? WHERE user = ?")
+                .bind(amount)
+                .bind(end.given_back(amount))
+                .bind(user)
+                .execute(work.tx())
+                .await?;
+            Ok(Answer::ok(json!({ end.word(): amount })))
+        })
+        .await
 }

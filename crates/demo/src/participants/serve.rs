@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
+use amends_client::barrier::Error;
 use anyhow::Context;
 use axum::Router;
 use axum::routing::get;
@@ -75,7 +76,7 @@ pub async fn serve_participant(options: ParticipantOptions) -> anyhow::Result<()
     }
 }
 
-async fn service(options: &ParticipantOptions) -> sqlx::Result<Router> {
+async fn service(options: &ParticipantOptions) -> Result<Router, Error> {
     Ok(match options.kind {
         Kind::Inventory => inventory::router(inventory::open(&options.db).await?),
         Kind::Payment => payment::router(payment::open(&options.db).await?),

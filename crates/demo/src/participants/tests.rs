@@ -48,6 +48,7 @@ impl Desk {
         let mut request = self.request(op, saga);
         if let Some(token) = token {
             request.headers_mut().insert("saga-fencing-token", token.into());
+            request.headers_mut().insert("saga-lock-keys", "\"user:ada\"".parse().unwrap());
         }
         answer_of(self.service.clone(), request).await
     }

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amends_client::participant::Answer;
 use anyhow::Context;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -15,8 +16,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-
-use super::Answer;
 
 /// What happens to the first attempts of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
