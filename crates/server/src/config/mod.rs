@@ -9,12 +9,14 @@ mod error;
 mod file;
 mod key;
 mod load;
+mod locks;
 mod origin;
 mod print;
 mod settings;
 
 pub(crate) use error::Error;
 pub(crate) use load::{Effective, Sources, load};
+pub(crate) use locks::Locks;
 pub(crate) use origin::Given;
 pub(crate) use print::masked;
-pub(crate) use settings::{Locks, LogFormat, Settings, Telemetry, browsable};
+pub(crate) use settings::{LogFormat, Settings, Telemetry, browsable};

@@ -1,13 +1,13 @@
 //! The configuration in its types.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use amends_core::participant::{TargetPolicy, TargetRule};
-use amends_locks::Config;
 use serde::{Deserialize, Serialize};
+
+use super::locks::Locks;
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,31 +102,6 @@ pub(crate) struct Engine {
     pub(crate) retention: Duration,
 }
 
-/// Guards of lock keys on Redis. Table `[locks]`.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub(crate) struct Locks {
-    /// One URL a master; none: no guards.
-    pub(crate) redis: Vec<String>,
-    /// Life of a guard without renewal.
-    #[serde(with = "duration_text")]
-    pub(crate) ttl: Duration,
-    /// Longest wait for one master's answer.
-    #[serde(with = "duration_text")]
-    pub(crate) node_timeout: Duration,
-    /// Longest time to open a connection.
-    #[serde(with = "duration_text")]
-    pub(crate) connect_timeout: Duration,
-    /// What stands before each key.
-    pub(crate) prefix: String,
-    /// Further certificate authorities; empty: none.
-    pub(crate) tls_ca_file: PathBuf,
-    /// The certificate that masters are shown; empty: none.
-    pub(crate) tls_cert_file: PathBuf,
-    /// Its key.
-    pub(crate) tls_key_file: PathBuf,
-}
-
 /// Whom the server may call. Table `[targets]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -218,31 +193,6 @@ impl Default for Engine {
             submit_timeout: Duration::from_secs(5),
             retention: Duration::from_hours(30 * 24),
         }
-    }
-}
-
-impl Default for Locks {
-    fn default() -> Self {
-        let Config { urls, ttl, node_timeout, connect_timeout, prefix, tls: _ } =
-            Config::new(Vec::<String>::new());
-        let [tls_ca_file, tls_cert_file, tls_key_file] = Default::default();
-        Self {
-            redis: urls,
-            ttl,
-            node_timeout,
-            connect_timeout,
-            prefix,
-            tls_ca_file,
-            tls_cert_file,
-            tls_key_file,
-        }
-    }
-}
-
-impl fmt::Debug for Locks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The URLs hold passwords.
-        f.debug_struct("Locks").field("redis", &self.redis.len()).finish_non_exhaustive()
     }
 }
 
@@ -348,18 +298,23 @@ fn is_http(url: &str) -> bool {
 }
 
 /// Durations as people write them.
-mod duration_text {
+pub(super) mod duration_text {
     use std::time::Duration;
 
     use amends_core::{format_duration, parse_duration};
     use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(value: &Duration, out: S) -> Result<S::Ok, S::Error> {
+    pub(in crate::config) fn serialize<S: Serializer>(
+        value: &Duration,
+        out: S,
+    ) -> Result<S::Ok, S::Error> {
         out.serialize_str(&format_duration(*value))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(input: D) -> Result<Duration, D::Error> {
+    pub(in crate::config) fn deserialize<'de, D: Deserializer<'de>>(
+        input: D,
+    ) -> Result<Duration, D::Error> {
         parse_duration(&String::deserialize(input)?).map_err(D::Error::custom)
     }
 }
