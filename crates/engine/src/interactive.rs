@@ -3,11 +3,12 @@
 use amends_core::definition::{
     Branch, BranchDocument, BranchWork, Definition, Fault, FaultCode, Mode, NestedSaga,
 };
-use amends_core::saga::{Actor, Command, Refusal};
+use amends_core::saga::{Actor, Command, Refusal, Saga};
 use amends_core::{DefinitionName, Json, SagaId, StepId};
 use amends_ports::store;
 
-use crate::{CommandError, Engine, SagaDetail, nested};
+use crate::submit::lock_keys;
+use crate::{Chosen, CommandError, Engine, SagaDetail, Submission, nested};
 
 /// A branch that was added, now or before.
 #[derive(Clone, Debug)]
@@ -99,6 +100,13 @@ impl Engine {
             Ok(saga_id) => saga_id,
             Err(why) => return Err(fault("", FaultCode::BadId, why)),
         };
+        let chosen = Chosen::Known { definition, version: stored.version };
+        let submission = Submission {
+            input: input.clone(),
+            labels: parent.saga.accepted().labels.clone(),
+            ..Submission::new(chosen, String::new())
+        };
+        faults.extend(keys_in_common(&parent.saga, &saga_id, &submission));
         if !faults.is_empty() {
             return Err(EnlistError::Faults(faults));
         }
@@ -110,6 +118,27 @@ impl Engine {
             input,
         };
         Ok(Branch { id, after: None, work: BranchWork::Saga(nested) })
+    }
+}
+
+/// Lock keys that a nested saga would wait for and its parent would not let go.
+fn keys_in_common(parent: &Saga, saga_id: &SagaId, submission: &Submission) -> Vec<Fault> {
+    let Chosen::Known { definition, .. } = &submission.definition else { return Vec::new() };
+    let fault = |code, detail| vec![Fault::new("/saga", code, detail)];
+    let keys = match lock_keys(definition, saga_id, submission) {
+        Ok(keys) => keys,
+        Err(error) => return fault(FaultCode::BadId, error.to_string()),
+    };
+    match keys.iter().find(|key| parent.accepted().lock_keys.contains(key)) {
+        None => Vec::new(),
+        Some(key) => fault(
+            FaultCode::FieldConflict,
+            format!(
+                "the nested saga names lock key {:?}, which its parent holds: it would wait for \
+                 ever; leave the key out of one of them",
+                key.as_str()
+            ),
+        ),
     }
 }
 

@@ -349,7 +349,7 @@ impl Inner {
 }
 
 /// The saga's lock keys, sorted, each once.
-fn lock_keys(
+pub(crate) fn lock_keys(
     definition: &Definition,
     saga_id: &SagaId,
     submission: &Submission,

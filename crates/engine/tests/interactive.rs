@@ -329,6 +329,20 @@ async fn a_saga_that_cannot_be_undone_cannot_be_nested() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_nested_saga_cannot_name_a_lock_key_of_its_parent() {
+    let world = World::new(ScriptedParticipants::new());
+    let engine = world.start().await;
+    let mut document = order();
+    document["lock"] = json!({ "keys": ["sku:${input.sku}"] });
+    register(&engine, &document).await;
+    let key = amends_core::LockKey::new("sku:book").unwrap();
+    let id = begin(&engine, "t1", |begin| begin.lock_keys = vec![key]).await;
+    let error = engine.enlist(&id, branch("x", &nested("order")), operator()).await.unwrap_err();
+    let EnlistError::Faults(faults) = error else { panic!("{error}") };
+    assert!(faults[0].detail.contains("sku:book"), "{faults:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_transaction_survives_its_coordinator() {
     let world = World::new(ScriptedParticipants::new());
     let engine = world.start().await;
