@@ -168,6 +168,7 @@ impl Engine {
                 return false;
             }
             tokio::select! {
+                biased;
                 () = became => {}
                 () = self.0.clock.sleep(left) => {}
             }
@@ -202,6 +203,7 @@ impl Engine {
             let (sender, receiver) = oneshot::channel();
             if self.0.live.send(saga_id, Message::Wait(sender)).is_ok() {
                 tokio::select! {
+                    biased;
                     answer = receiver => if let Ok(detail) = answer {
                         return Ok(Some(detail));
                     },

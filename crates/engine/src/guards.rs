@@ -5,7 +5,7 @@
 //! that cannot be set or kept makes forward calls wait and never lets two sagas meet. One task keeps
 //! all guards of this coordinator: it extends those that hold, and sets those that do not.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ const WARN_EVERY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Guards {
     service: Option<Arc<dyn Locks>>,
-    kept: Mutex<HashMap<SagaId, Kept>>,
+    kept: Mutex<BTreeMap<SagaId, Kept>>,
     /// There is a guard to set.
     work: Notify,
     warned_at: Mutex<Option<Duration>>,
@@ -264,6 +264,7 @@ impl Inner {
             let until_extend = extend_at.saturating_sub(self.clock.elapsed());
             let wait = if all_hold { until_extend } else { until_extend.min(self.spread(pause)) };
             tokio::select! {
+                biased;
                 () = self.clock.sleep(wait) => {}
                 () = self.guards.work.notified() => {}
                 () = self.ended.cancelled() => return,

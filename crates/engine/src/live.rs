@@ -1,6 +1,6 @@
 //! The sagas that are in memory, and how they are told something.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -149,10 +149,15 @@ impl Live {
     /// Tells every driver of a partition to leave memory as soon as nothing is in flight. One
     /// whose queue is full is passed over: it is stopped at the end of the drain.
     pub(crate) fn hold(&self, partition: Partition) {
+        // By id, so that a simulation comes out the same each time.
+        let mut held = BTreeMap::new();
         for shard in &self.shards {
-            for entry in shard.lock().values().filter(|entry| entry.partition == partition) {
-                let _ = entry.sender.try_send(Message::Hold);
-            }
+            let shard = shard.lock();
+            let own = shard.iter().filter(|(_, entry)| entry.partition == partition);
+            held.extend(own.map(|(id, entry)| (id.clone(), entry.sender.clone())));
+        }
+        for sender in held.values() {
+            let _ = sender.try_send(Message::Hold);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Partitions and the leases on them: taking, keeping, losing, handing over.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -112,7 +112,7 @@ enum Phase {
 /// The table of owned partitions.
 #[derive(Debug)]
 pub(crate) struct Ownership {
-    table: RwLock<HashMap<Partition, (Arc<Owned>, Phase)>>,
+    table: RwLock<BTreeMap<Partition, (Arc<Owned>, Phase)>>,
     next: AtomicUsize,
     /// Until when the leases are certainly ours, in microseconds of [`Clock::elapsed`].
     ///
@@ -139,13 +139,8 @@ impl Ownership {
     /// All leases whose partitions are ready.
     pub(crate) fn ready(&self) -> Vec<Arc<Owned>> {
         let table = self.table.read();
-        let mut owned: Vec<_> = table
-            .values()
-            .filter(|(_, phase)| *phase == Phase::Ready)
-            .map(|(own, _)| Arc::clone(own))
-            .collect();
-        owned.sort_by_key(|own| own.partition());
-        owned
+        let ready = table.values().filter(|(_, phase)| *phase == Phase::Ready);
+        ready.map(|(own, _)| Arc::clone(own)).collect()
     }
 
     /// The lease on a partition, if it is ready, counted as used.
@@ -239,6 +234,7 @@ impl Inner {
         while !self.draining.is_cancelled() {
             self.look_at_leases().await;
             tokio::select! {
+                biased;
                 () = self.clock.sleep(every) => {}
                 () = self.draining.cancelled() => {}
             }
@@ -318,6 +314,7 @@ impl Inner {
         self.tasks.spawn(async move {
             let lost = own.lost().clone();
             tokio::select! {
+                biased;
                 () = lost.cancelled() => {}
                 () = async {
                     inner.recover(&own).await;
@@ -383,6 +380,7 @@ impl Inner {
             // Again and again, since a driver may have started after the last time.
             self.live.hold(own.partition());
             tokio::select! {
+                biased;
                 () = own.wait_idle() => break,
                 () = &mut bound => break,
                 () = self.clock.sleep(Duration::from_millis(50)) => {}
@@ -418,6 +416,7 @@ impl Inner {
             }
         };
         tokio::select! {
+            biased;
             () = giving => {}
             () = keeping => {}
         }

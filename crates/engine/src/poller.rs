@@ -51,6 +51,7 @@ impl Inner {
                 self.read_inbox(&leases, &mut in_progress).await;
             }
             tokio::select! {
+                biased;
                 () = self.clock.sleep(self.config.poll_every) => {}
                 () = self.wake_poller.notified() => {}
                 () = self.draining.cancelled() => {}
@@ -255,6 +256,7 @@ impl Inner {
                 continue;
             }
             tokio::select! {
+                biased;
                 () = self.clock.sleep(DELETE_EVERY) => {}
                 () = self.draining.cancelled() => {}
             }

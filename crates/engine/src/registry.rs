@@ -205,6 +205,7 @@ impl Inner {
                 tracing::debug!(error, "registrations could not be read; trying again");
             }
             tokio::select! {
+                biased;
                 () = self.clock.sleep(LOOK_EVERY) => {}
                 () = self.draining.cancelled() => {}
             }

@@ -6,7 +6,7 @@
 //! * Outcome unknown: the epochs are raised first (which waits for the old transaction or fences
 //!   it), the sagas of these partitions leave memory, and recovery reads what became of them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -158,15 +158,14 @@ fn refuse(replies: Vec<crate::journal::AppendReply>, error: &JournalError) {
     }
 }
 
-fn leases(gathered: &Gathered) -> HashMap<Partition, Arc<Owned>> {
+fn leases(gathered: &Gathered) -> BTreeMap<Partition, Arc<Owned>> {
     let of_changes = gathered.changes.iter().map(|change| &change.owned);
     let of_accepts = gathered.accepts.iter().filter_map(|accept| accept.owned.as_ref());
     of_changes.chain(of_accepts).map(|own| (own.partition(), Arc::clone(own))).collect()
 }
 
 fn batch(gathered: &Gathered) -> Batch {
-    let mut leases: Vec<Lease> = leases(gathered).values().map(|own| own.lease()).collect();
-    leases.sort_by_key(|lease| lease.partition);
+    let leases: Vec<Lease> = leases(gathered).values().map(|own| own.lease()).collect();
     let grants = gathered.changes.iter().filter(|change| change.grant).map(|change| Grant {
         saga_id: change.append.saga_id.clone(),
         partition: change.append.partition,
