@@ -76,6 +76,6 @@ pub use start::Start;
 pub use words::{CallState, Decision, Mode, Op, Outcome, Severity, Status, StepKind, StepStatus};
 
 /// The guide's examples, compiled.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "axum", feature = "postgres"))]
 #[doc = include_str!("../../../../docs/client.md")]
 struct Guide;
