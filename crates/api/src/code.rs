@@ -135,8 +135,12 @@ error_codes! {
         "Nothing. Start a new saga if its effect is wanted or is to be taken back.";
     CommitDecided => "commit-decided", CONFLICT, false,
         "The saga can only go forward",
-        "Commit is decided: the pivot has succeeded, every step is done, or the client of an interactive transaction asked for it. So the saga can not be cancelled, nor a step of it be given up, nor a branch be added.",
+        "Commit is decided: the pivot has succeeded, every step is done, or the client of an interactive transaction asked for it and its nested sagas have done their parts. So the saga can not be cancelled, nor a step of it be given up, nor a branch be added.",
         "Let it complete; take its effect back with another saga if need be.";
+    CommitRequested => "commit-requested", CONFLICT, false,
+        "The client asked for the commit already",
+        "An interactive transaction whose commit was asked for takes nothing else. Commit is decided when every nested saga has done its part; if one of them fails, or the deadline passes before, it aborts.",
+        "Wait for the decision: commit again with `Prefer: wait`, which changes nothing.";
     AbortDecided => "abort-decided", CONFLICT, false,
         "The saga can only go back",
         "Abort is decided: its client or an operator cancelled it, its deadline passed, or a part of it failed. What may have happened is undone, or is undone already; a commit comes too late, and nothing can be added.",

@@ -63,6 +63,7 @@ fn code_of(refusal: &Refusal) -> ErrorCode {
     match refusal {
         Refusal::Ended(_) => ErrorCode::SagaEnded,
         Refusal::Committed => ErrorCode::CommitDecided,
+        Refusal::CommitRequested => ErrorCode::CommitRequested,
         Refusal::PivotUndecided(_) => ErrorCode::PivotUndecided,
         Refusal::UnknownStep(_) => ErrorCode::StepNotFound,
         Refusal::WrongStepState { .. } | Refusal::Stale => ErrorCode::WrongStepState,

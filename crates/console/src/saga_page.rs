@@ -148,7 +148,7 @@ impl SagaPage {
             look: Look::of_status(saga.status()),
             paused: saga.is_paused() && !saga.status().is_terminal(),
             is_ended: saga.status().is_terminal(),
-            explanation: saga.explain(),
+            explanation: amends_engine::explain(saga, &shown.locks),
             commands: on_saga(saga, now),
             step_commands: on_steps(saga),
             took: fine(until.since(origin)),

@@ -151,7 +151,7 @@ impl Driver {
         let mut replies = Replies::default();
         match tokens {
             Some(tokens) => self.granted(tokens, &mut handled),
-            None => self.take_guard_over(),
+            None => self.take_guard_over(&mut handled),
         }
         loop {
             if self
@@ -239,8 +239,10 @@ impl Driver {
                 }
             }
             Message::Command { command, by, reply } => {
-                let input = Input::Command { command, by };
-                let result = self.saga.handle(self.inner.clock.now(), input);
+                let result = self.refuse_unguarded(&command).and_then(|()| {
+                    let input = Input::Command { command, by };
+                    self.saga.handle(self.inner.clock.now(), input)
+                });
                 let refused = absorb(result, handled);
                 match reply {
                     CommandReply::Inbox(id) => replies.settles.push(settle(id, refused.is_none())),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use amends_core::saga::{Saga, Token};
 use amends_core::{LockKey, SagaId};
-use amends_ports::store::Partition;
+use amends_ports::store::Lease;
 use amends_ports::{Guard, GuardError, GuardHolder, Locks};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use parking_lot::Mutex;
@@ -53,7 +53,8 @@ pub(crate) struct Guards {
 #[derive(Clone, Debug)]
 struct Kept {
     guard: Guard,
-    partition: Partition,
+    /// Under which it is kept: a saga may have ended under any other one.
+    lease: Lease,
     /// Until when it holds, by the monotonic clock; zero if it never did.
     until: Duration,
     /// Somebody else was seen to have a key of it.
@@ -94,18 +95,19 @@ impl Guards {
     }
 
     /// Keeps a guard from now on; one that does not hold yet is set.
-    fn keep(&self, guard: Guard, partition: Partition, until: Duration) {
+    fn keep(&self, guard: Guard, lease: Lease, until: Duration) {
         let saga_id = guard.holder.saga_id.clone();
-        self.kept.lock().insert(saga_id, Kept { guard, partition, until, is_taken: false });
+        self.kept.lock().insert(saga_id, Kept { guard, lease, until, is_taken: false });
         if until.is_zero() {
             self.work.notify_one();
         }
     }
 
-    /// Forgets the guards of partitions that are another coordinator's now: they stay on the
-    /// service, and the new owner takes them over.
-    fn forget_foreign(&self, is_ours: impl Fn(Partition) -> bool) {
-        self.kept.lock().retain(|_, kept| is_ours(kept.partition));
+    /// Forgets the guards that were kept under leases that are over: they stay on the service, and
+    /// whoever has the partition now, maybe this coordinator again, takes over those of sagas that
+    /// still have their keys.
+    fn forget_foreign(&self, is_ours: impl Fn(Lease) -> bool) {
+        self.kept.lock().retain(|_, kept| is_ours(kept.lease));
     }
 
     fn all(&self) -> Vec<Kept> {
@@ -162,7 +164,7 @@ impl Inner {
             match service.acquire(&guard).await {
                 Ok(validity) => {
                     let until = self.clock.elapsed() + validity;
-                    self.guards.keep(guard, owned.partition(), until);
+                    self.guards.keep(guard, owned.lease(), until);
                     self.metrics.guards(self.guards.kept.lock().len());
                     return true;
                 }
@@ -175,30 +177,39 @@ impl Inner {
     }
 
     /// Sees to it that the guard of a saga that has its keys holds, now and from now on.
-    pub(crate) fn keep_guard(&self, saga: &Saga, partition: Partition) {
+    pub(crate) fn keep_guard(&self, saga: &Saga, lease: Lease) {
         let (keys, tokens): (Vec<_>, Vec<_>) = saga.tokens().into_iter().unzip();
         let Some(guard) = self.guard(saga.id(), &keys, &tokens) else { return };
-        let is_kept =
-            self.guards.kept.lock().get(saga.id()).is_some_and(|kept| kept.guard == guard);
+        let is_kept = self
+            .guards
+            .kept
+            .lock()
+            .get(saga.id())
+            .is_some_and(|kept| kept.guard == guard && kept.lease == lease);
         if !is_kept {
-            self.guards.keep(guard, partition, Duration::ZERO);
+            self.guards.keep(guard, lease, Duration::ZERO);
         }
     }
 
-    /// Takes a guard away, if there is one.
-    pub(crate) fn release_guard(self: &Arc<Self>, guard: Guard) {
+    /// Takes a saga's guard away: the one that its driver set, and one that was taken over and that
+    /// the driver does not know.
+    pub(crate) fn release_guard(self: &Arc<Self>, saga_id: &SagaId, set: Option<Guard>) {
         let Some(service) = self.guards.service().map(Arc::clone) else { return };
-        let left = {
-            let mut kept = self.guards.kept.lock();
-            kept.remove(&guard.holder.saga_id);
-            kept.len()
+        let (kept, left) = {
+            let mut all = self.guards.kept.lock();
+            (all.remove(saga_id).map(|kept| kept.guard), all.len())
         };
         self.metrics.guards(left);
-        self.tasks.spawn(async move { service.release(&[guard]).await });
+        let unknown = kept.filter(|kept| set.as_ref() != Some(kept));
+        let guards: Vec<Guard> = unknown.into_iter().chain(set).collect();
+        if !guards.is_empty() {
+            self.tasks.spawn(async move { service.release(&guards).await });
+        }
     }
 
     /// Takes over the guards of all sagas of a partition that have their keys, also of those that
-    /// are not in memory.
+    /// are not in memory. Before any of them is driven: one that ended meanwhile would be guarded
+    /// for ever.
     pub(crate) async fn adopt_guards(&self, own: &Owned) {
         const PAGE: u16 = 256;
         if self.guards.service().is_none() {
@@ -213,14 +224,7 @@ impl Inner {
                     for holder in page {
                         let guard = self.guard(&holder.saga_id, &holder.keys, &holder.tokens);
                         let Some(guard) = guard else { continue };
-                        let mut kept = self.guards.kept.lock();
-                        let partition = own.partition();
-                        kept.entry(holder.saga_id).or_insert(Kept {
-                            guard,
-                            partition,
-                            until: Duration::ZERO,
-                            is_taken: false,
-                        });
+                        self.guards.keep(guard, own.lease(), Duration::ZERO);
                     }
                     self.guards.work.notify_one();
                     if is_last {
@@ -248,7 +252,7 @@ impl Inner {
         let (mut extend_at, mut pause, mut round) = (Duration::ZERO, PAUSE, 0_u32);
         loop {
             let now = self.clock.elapsed();
-            self.guards.forget_foreign(|partition| self.ownership.has(partition));
+            self.guards.forget_foreign(|lease| self.ownership.has(lease));
             if now >= extend_at {
                 round = round.wrapping_add(1);
                 let extended = self.extend_guards(&*service, now).await;

@@ -1,14 +1,16 @@
 //! Interactive transactions: adding branches.
 
+use std::sync::Arc;
+
 use amends_core::definition::{
     Branch, BranchDocument, BranchWork, Definition, Fault, FaultCode, Mode, NestedSaga,
 };
 use amends_core::saga::{Actor, Command, Refusal, Saga};
-use amends_core::{DefinitionName, Json, SagaId, StepId};
+use amends_core::{DefinitionName, Json, LockKey, SagaId, StepId};
 use amends_ports::store;
 
 use crate::submit::lock_keys;
-use crate::{Chosen, CommandError, Engine, SagaDetail, Submission, nested};
+use crate::{Chosen, CommandError, Engine, SagaDetail, Submission, SubmitError, nested};
 
 /// A branch that was added, now or before.
 #[derive(Clone, Debug)]
@@ -100,13 +102,11 @@ impl Engine {
             Ok(saga_id) => saga_id,
             Err(why) => return Err(fault("", FaultCode::BadId, why)),
         };
-        let chosen = Chosen::Known { definition, version: stored.version };
-        let submission = Submission {
-            input: input.clone(),
-            labels: parent.saga.accepted().labels.clone(),
-            ..Submission::new(chosen, String::new())
-        };
-        faults.extend(keys_in_common(&parent.saga, &saga_id, &submission));
+        if self.inner().store.summary(&saga_id).await.map_err(EnlistError::Unavailable)?.is_some() {
+            let detail = format!("there is a saga {saga_id} already; give the branch another id");
+            faults.push(Fault::new("", FaultCode::DuplicateId, detail));
+        }
+        faults.extend(self.keys_in_common(&parent.saga, &saga_id, &definition, &input).await?);
         if !faults.is_empty() {
             return Err(EnlistError::Faults(faults));
         }
@@ -119,27 +119,60 @@ impl Engine {
         };
         Ok(Branch { id, after: None, work: BranchWork::Saga(nested) })
     }
+
+    /// Lock keys that a nested saga would wait for while its parent, or another branch that is a
+    /// saga, holds them until all are decided together.
+    async fn keys_in_common(
+        &self,
+        parent: &Saga,
+        saga_id: &SagaId,
+        definition: &Arc<Definition>,
+        input: &Json,
+    ) -> Result<Vec<Fault>, EnlistError> {
+        let keys = match keys_of(definition, saga_id, input, parent) {
+            Ok(keys) => keys,
+            Err(error) => {
+                return Ok(vec![Fault::new("/saga/input", FaultCode::BadId, error.to_string())]);
+            }
+        };
+        let mut held = vec![("its parent".to_owned(), parent.accepted().lock_keys.clone())];
+        for branch in parent.branches() {
+            let BranchWork::Saga(other) = &branch.work else { continue };
+            let found = self.inner().compiled(&other.definition).await;
+            let Some(own) = found.map_err(EnlistError::Unavailable)? else { continue };
+            let own = keys_of(&own, &other.saga_id, &other.input, parent).unwrap_or_default();
+            held.push((format!("branch {}", branch.id), own));
+        }
+        Ok(held
+            .iter()
+            .flat_map(|(who, held)| held.iter().map(move |key| (who, key)))
+            .filter(|(_, key)| keys.contains(key))
+            .map(|(who, key)| {
+                let detail = format!(
+                    "the nested saga names lock key {:?}, which {who} holds until all is decided \
+                     together: it would wait for ever; leave the key out of one of them",
+                    key.as_str()
+                );
+                Fault::new("/saga", FaultCode::FieldConflict, detail)
+            })
+            .collect())
+    }
 }
 
-/// Lock keys that a nested saga would wait for and its parent would not let go.
-fn keys_in_common(parent: &Saga, saga_id: &SagaId, submission: &Submission) -> Vec<Fault> {
-    let Chosen::Known { definition, .. } = &submission.definition else { return Vec::new() };
-    let fault = |code, detail| vec![Fault::new("/saga", code, detail)];
-    let keys = match lock_keys(definition, saga_id, submission) {
-        Ok(keys) => keys,
-        Err(error) => return fault(FaultCode::BadId, error.to_string()),
+/// The lock keys of a nested saga.
+fn keys_of(
+    definition: &Arc<Definition>,
+    saga_id: &SagaId,
+    input: &Json,
+    parent: &Saga,
+) -> Result<Vec<LockKey>, SubmitError> {
+    let chosen = Chosen::Known { definition: Arc::clone(definition), version: None };
+    let submission = Submission {
+        input: input.clone(),
+        labels: parent.accepted().labels.clone(),
+        ..Submission::new(chosen, String::new())
     };
-    match keys.iter().find(|key| parent.accepted().lock_keys.contains(key)) {
-        None => Vec::new(),
-        Some(key) => fault(
-            FaultCode::FieldConflict,
-            format!(
-                "the nested saga names lock key {:?}, which its parent holds: it would wait for \
-                 ever; leave the key out of one of them",
-                key.as_str()
-            ),
-        ),
-    }
+    lock_keys(definition, saga_id, &submission)
 }
 
 /// Why sagas of a definition cannot be a part of another one: that one may have to undo them.

@@ -43,4 +43,4 @@ pub use locks::ReleaseError;
 pub use metrics::Metrics;
 pub use submit::{Chosen, Submission, Submitted};
 pub use trace::{NoTracing, Tracing};
-pub use view::{Hint, SagaDetail};
+pub use view::{Hint, SagaDetail, explain};

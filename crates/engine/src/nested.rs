@@ -132,6 +132,12 @@ impl Inner {
                     }
                 }
             }
+            // Somebody else has taken the id, so ours was never made.
+            Err(CommandError::Refused { .. })
+                if decision == Decision::Abort && self.is_foreign(child).await =>
+            {
+                Answer::succeeded(None)
+            }
             Err(error @ (CommandError::UnknownSaga(_) | CommandError::Refused { .. })) => {
                 failed(OutcomeKind::Refused, true, format!("the nested saga refuses: {error}"))
             }
@@ -139,6 +145,12 @@ impl Inner {
                 failed(OutcomeKind::Retryable, true, error.to_string())
             }
         }
+    }
+
+    /// Whether the saga of this id is not this branch.
+    async fn is_foreign(&self, child: &Child) -> bool {
+        let detail = self.detail(&child.nested.saga_id).await;
+        matches!(detail, Ok(Some(detail)) if detail.saga.accepted().parent.as_ref() != Some(&child.parent))
     }
 
     /// Makes the nested saga; false if it is there already.

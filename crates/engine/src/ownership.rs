@@ -161,9 +161,9 @@ impl Ownership {
         after.chain(before).find(|(_, phase)| *phase == Phase::Ready).map(|(own, _)| own.work())
     }
 
-    /// Whether it has a partition, ready or not.
-    pub(crate) fn has(&self, partition: Partition) -> bool {
-        self.table.read().contains_key(&partition)
+    /// Whether a lease is its own, ready or not.
+    pub(crate) fn has(&self, lease: Lease) -> bool {
+        self.table.read().get(&lease.partition).is_some_and(|(own, _)| own.lease == lease)
     }
 
     /// Stops everything that works under the lease on a partition.
@@ -317,8 +317,8 @@ impl Inner {
                 biased;
                 () = lost.cancelled() => {}
                 () = async {
-                    inner.recover(&own).await;
                     inner.adopt_guards(&own).await;
+                    inner.recover(&own).await;
                 } => {
                     if inner.ownership.enter(&own, Phase::Ready) {
                         inner.wake_poller.notify_one();

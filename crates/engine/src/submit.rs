@@ -189,7 +189,11 @@ impl Inner {
     ) -> Result<saga::Accepted, SubmitError> {
         let now = self.clock.now();
         let saga_id = submission.saga_id.clone().unwrap_or_else(|| self.ids.saga_id());
-        let lock_keys = lock_keys(definition, &saga_id, submission)?;
+        // One that will never run needs no keys, and would never give them back.
+        let lock_keys = match submission.cancelled {
+            None => lock_keys(definition, &saga_id, submission)?,
+            Some(_) => Vec::new(),
+        };
         let own = (definition.mode == Mode::Interactive).then_some(INTERACTIVE_DEADLINE);
         let deadline = submission.deadline.or(definition.deadline).or(own);
         let lock = definition.lock.as_ref().filter(|_| !lock_keys.is_empty());

@@ -340,6 +340,45 @@ async fn a_nested_saga_cannot_name_a_lock_key_of_its_parent() {
     let error = engine.enlist(&id, branch("x", &nested("order")), operator()).await.unwrap_err();
     let EnlistError::Faults(faults) = error else { panic!("{error}") };
     assert!(faults[0].detail.contains("sku:book"), "{faults:?}");
+
+    let id = begin(&engine, "t2", |_| {}).await;
+    enlist(&engine, &id, "x", &nested("order")).await;
+    let error = engine.enlist(&id, branch("y", &nested("order")), operator()).await.unwrap_err();
+    let EnlistError::Faults(faults) = error else { panic!("{error}") };
+    assert!(faults[0].detail.contains("branch x"), "{faults:?}");
+
+    let mut bad = nested("order");
+    bad["saga"]["input"]["sku"] = json!("");
+    let error = engine.enlist(&id, branch("z", &bad), operator()).await.unwrap_err();
+    assert!(matches!(error, EnlistError::Faults(_)), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_nested_saga_that_was_never_made_leaves_nothing_behind() {
+    // Its start is refused, since another saga has taken its id after it was enlisted.
+    let participants = ScriptedParticipants::new();
+    let world = World::new(participants);
+    let engine = world.start().await;
+    let mut document = order();
+    document["lock"] = json!({ "keys": ["sku:${input.sku}"] });
+    let name = register(&engine, &document).await;
+    let id = begin(&engine, "t1", |_| {}).await;
+    let taking = support::start_saga(&engine, &name, "t1.x");
+    let branch = branch("x", &nested("order"));
+    let (_, enlisted) = tokio::join!(taking, engine.enlist(&id, branch, operator()));
+    if enlisted.is_ok() {
+        assert_ends(&engine, &id, Status::Compensated).await;
+    }
+    assert_ends(&engine, &SagaId::new("t1.x").unwrap(), Status::Completed).await;
+    let key = amends_core::LockKey::new("sku:book").unwrap();
+    assert!(engine.lock(&key, 1).await.unwrap().is_none());
+
+    // One that is ruled out before it was made takes no ticket.
+    let id = begin(&engine, "t2", |_| {}).await;
+    enlist(&engine, &id, "x", &nested("order")).await;
+    engine.command(&id, Command::Cancel, operator()).await.unwrap();
+    assert_ends(&engine, &id, Status::Compensated).await;
+    assert!(engine.lock(&key, 1).await.unwrap().is_none());
 }
 
 #[tokio::test(start_paused = true)]

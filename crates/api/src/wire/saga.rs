@@ -134,6 +134,7 @@ impl SagaView {
         let saga = &*detail.saga;
         let (definition, accepted) = (saga.definition(), saga.accepted());
         let step = saga.focus().map(|(index, _)| definition.step(index).id.as_str().to_owned());
+        let explanation = amends_engine::explain(saga, &places);
         Self {
             id: saga.id().as_str().to_owned(),
             definition: accepted.definition_name.as_str().to_owned(),
@@ -159,7 +160,7 @@ impl SagaView {
             seq: saga.fact_count(),
             steps: definition.indices().map(|index| StepView::of(saga, index)).collect(),
             allowed: saga.permitted().iter().map(Command::as_str).collect(),
-            explanation: saga.explain(),
+            explanation,
         }
     }
 }

@@ -123,14 +123,14 @@ pub enum OnBusy {
     Replace,
 }
 
-/// What a saga does that loses its lock keys while it runs: their guard on the lock service is
-/// gone, or an operator released them.
+/// What a saga does whose lock keys somebody else has on the lock service while it runs, or that an
+/// operator takes them away from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnLost {
-    /// Go on; participants refuse it once they have seen a newer token.
+    /// Go on without the guard; participants refuse it once they have seen a newer token.
     Fence,
-    /// Start no forward call until it has them again.
+    /// Start no forward call until the guard holds again.
     #[default]
     Pause,
     /// Abort, if commit is not decided.

@@ -30,7 +30,7 @@ impl Saga {
                     self.note(at, Event::RetryForced { step, op, by: by.clone() }, handled);
                     // Where the saga is handed over, the next owner finds the retry due; where its
                     // lock keys are taken away, it is due when they are granted again.
-                    if !self.held && !self.waits_for_lock() {
+                    if !self.held && !self.waits_for_lock_at(step) {
                         self.note(at, Event::CallStarted { step, op, attempt }, handled);
                     }
                 }
@@ -203,7 +203,7 @@ impl Saga {
         }
         match (self.decision, self.undecided_pivot()) {
             (Some(Decision::Commit), _) => Err(Refusal::Committed),
-            (None, _) if self.is_commit_promised() => Err(Refusal::Committed),
+            (None, _) if self.is_commit_promised() => Err(Refusal::CommitRequested),
             (None, Some(pivot)) => {
                 Err(Refusal::PivotUndecided(self.definition.step(pivot).id.clone()))
             }

@@ -217,8 +217,7 @@ pub enum Event {
         /// Who and why.
         by: Actor,
     },
-    /// An operator took its lock keys away; unless it goes on without them, it stands at the end
-    /// of their queues again.
+    /// An operator took its lock keys away; it stands at the end of their queues again.
     LockReleased {
         /// Who and why.
         by: Actor,

@@ -264,11 +264,11 @@ impl Event {
 impl super::Actor {
     /// `what` with who did it and why, as one sentence.
     pub(super) fn sentence(&self, what: &str) -> String {
-        let who = if self.name.is_empty() { "an operator" } else { &self.name };
+        let who = if self.name.is_empty() { String::new() } else { format!(" by {}", self.name) };
         if self.reason.is_empty() {
-            format!("{what} by {who}")
+            format!("{what}{who}")
         } else {
-            format!("{what} by {who}: {}", self.reason)
+            format!("{what}{who}: {}", self.reason)
         }
     }
 }

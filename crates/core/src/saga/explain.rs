@@ -82,8 +82,12 @@ impl Saga {
     fn explain_forward(&self, word: &str) -> String {
         let mut text = format!("{word}: {}", self.explain_open_calls());
         match (self.decision(), self.deadline_at()) {
-            (None, _) if self.is_prepared() || self.commit_requested => {}
-            (None, Some(at)) if !self.is_past_deadline() && self.check_back().is_some() => {
+            (None, _) if self.is_prepared() => {}
+            (None, Some(at))
+                if !self.is_past_deadline()
+                    && !self.commit_requested
+                    && self.check_back().is_some() =>
+            {
                 let _ = write!(text, "; its client is asked at {at} unless it has said so before");
             }
             (None, Some(at)) if !self.is_past_deadline() => {
@@ -218,6 +222,7 @@ impl Saga {
                 format!("is in flight, attempt {attempt} after: {last}")
             }
             CallState::InFlight => format!("is in flight, attempt {attempt}"),
+            CallState::Pending { .. } if own.nested.is_some() => "is under way".to_owned(),
             CallState::Pending { until, .. } => {
                 format!("was accepted by the participant and is awaited until {until}")
             }
@@ -231,7 +236,12 @@ impl Saga {
             | CallState::GivenUp
             | CallState::Stuck { .. } => call.state.as_str().to_owned(),
         };
-        format!("{op} of step {} at {} {state}", own.id, own.participant)
+        match &own.nested {
+            Some(nested) => {
+                format!("{op} of step {}, which is saga {}, {state}", own.id, nested.saga_id)
+            }
+            None => format!("{op} of step {} at {} {state}", own.id, own.participant),
+        }
     }
 
     fn stuck_words(&self, step: StepIndex, op: Op) -> String {

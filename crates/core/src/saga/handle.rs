@@ -159,7 +159,7 @@ impl Saga {
             let attempt = call.attempts;
             match &call.state {
                 CallState::InFlight
-                    if self.waits_for_lock()
+                    if self.waits_for_lock_at(step)
                         || (op.is_forward() && self.decision == Some(Decision::Abort)) =>
                 {
                     effects.push(Effect::Drain { call: id, attempt });
@@ -211,7 +211,7 @@ impl Saga {
 
     fn retry_timer(&self, id: CallId) -> Option<Effect> {
         let at = self.step(id.step).call(id.op).state.due()?;
-        (!self.paused && !self.waits_for_lock())
+        (!self.paused && !self.waits_for_lock_at(id.step))
             .then_some(Effect::Arm { timer: Timer::Retry(id), at })
     }
 
@@ -231,8 +231,7 @@ impl Saga {
                 handled.effects.extend(self.retry_timer(CallId { step: *step, op: *op }));
             }
             Event::LockReleased { .. } => {
-                let requeue = self.tokens.is_none();
-                handled.effects.push(Effect::Unlock { requeue });
+                handled.effects.push(Effect::Unlock { requeue: true });
                 handled.effects.extend(self.lock_wish());
             }
             Event::Decided { .. }
@@ -387,7 +386,7 @@ impl Saga {
     ) -> Result<(), Refusal> {
         let call = self.step(step).call(op);
         let is_due = call.state.due().is_some_and(|due| due <= at);
-        if !is_due || self.paused || self.held || self.waits_for_lock() {
+        if !is_due || self.paused || self.held || self.waits_for_lock_at(step) {
             return Err(Refusal::Stale);
         }
         let attempt = call.attempts + 1;

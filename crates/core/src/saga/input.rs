@@ -198,6 +198,13 @@ pub enum Refusal {
          it; so the saga can only go forward and cannot be cancelled"
     )]
     Committed,
+    /// Commit was promised to the client, and is decided when every nested saga has done its part.
+    #[error(
+        "commit was asked for, and is decided when every nested saga has done its part; until then \
+         the transaction takes nothing else, and it aborts if one of them fails or the deadline \
+         passes"
+    )]
+    CommitRequested,
     /// The pivot may have happened; until its outcome is known there is nothing to cancel.
     #[error(
         "the outcome of the pivot step {0} is not known yet, so the saga cannot be cancelled now; \

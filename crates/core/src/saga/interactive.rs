@@ -161,7 +161,7 @@ impl Saga {
             None => {}
         }
         if self.commit_requested {
-            return Err(Refusal::Committed);
+            return Err(Refusal::CommitRequested);
         }
         let needed = if self.deadline_passed {
             "is within its deadline"

@@ -1,8 +1,8 @@
 //! A saga's lock keys: when it waits for them, when it has them, and when it gives them back.
 
 use super::{Decision, Saga, Token};
-use crate::LockKey;
 use crate::definition::{LockRelease, OnLost};
+use crate::{LockKey, StepIndex};
 
 impl Saga {
     /// Whether nothing of it goes on until its lock keys are granted.
@@ -26,6 +26,12 @@ impl Saga {
         self.waits_for_lock() && !self.started && !self.lock_taken
     }
 
+    /// Whether a step's calls wait for its lock keys. Those on a nested saga don't: what they change
+    /// is that saga's, under its own keys, and it may be the one that this saga waits for.
+    pub(super) fn waits_for_lock_at(&self, step: StepIndex) -> bool {
+        self.waits_for_lock() && self.definition.step(step).nested.is_none()
+    }
+
     /// What it does if it loses its lock keys while it runs.
     pub fn on_lock_lost(&self) -> OnLost {
         self.definition.lock.as_ref().map_or_else(OnLost::default, |lock| lock.on_lost)
@@ -40,11 +46,10 @@ impl Saga {
         self.accepted.lock_keys.iter().cloned().zip(tokens.iter().copied()).collect()
     }
 
-    /// Without its tickets it needs new tokens, unless it goes on with the old ones.
+    /// Without its tickets it needs new tokens, whatever its definition says: under the old ones
+    /// its undo could be refused for ever by participants that have seen newer ones.
     pub(super) fn lock_released(&mut self) {
         self.lock_taken = true;
-        if self.on_lock_lost() != OnLost::Fence {
-            self.tokens = None;
-        }
+        self.tokens = None;
     }
 }

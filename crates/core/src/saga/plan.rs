@@ -151,7 +151,7 @@ impl Saga {
 
     /// Whether calls may start at all.
     fn may_start_calls(&self) -> bool {
-        !self.paused && !self.held && !self.waits_for_lock()
+        !self.paused && !self.held
     }
 
     /// Not only the direct predecessors count: one of them may be skipped before those that it
@@ -159,6 +159,7 @@ impl Saga {
     fn may_start(&self, index: StepIndex) -> bool {
         let (state, graph) = (self.step(index), &self.definition.graph);
         if state.skipped.is_some()
+            || self.waits_for_lock_at(index)
             || state.forward.state != CallState::Idle
             || !self.is_its_turn(index)
         {
@@ -180,7 +181,9 @@ impl Saga {
         self.definition
             .indices()
             .find(|index| {
-                self.needs_confirm(*index) && self.step(*index).confirm.state == CallState::Idle
+                self.needs_confirm(*index)
+                    && !self.waits_for_lock_at(*index)
+                    && self.step(*index).confirm.state == CallState::Idle
             })
             .map(|step| Event::CallStarted { step, op: Op::Confirm, attempt: 1 })
     }
@@ -236,6 +239,7 @@ impl Saga {
         }
         let may_undo = |index: &StepIndex| {
             self.step(*index).undo.state == CallState::Idle
+                && !self.waits_for_lock_at(*index)
                 && self.needs_undo(*index)
                 && self.definition.indices().all(|later| {
                     !self.definition.graph.is_before(*index, later) || self.is_step_undone(later)

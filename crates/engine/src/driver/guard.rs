@@ -2,15 +2,19 @@
 //! nothing backward waits for it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use amends_core::definition::OnLost;
 use amends_core::saga::{
-    Actor, Answer, AttemptFailure, Command, Decision, Handled, Input, OutcomeKind, Problem, Status,
-    Timer, Token,
+    Actor, Answer, AttemptFailure, Command, Decision, Handled, Input, OutcomeKind, Problem,
+    Refusal, Status, Timer, Token,
 };
 
 use super::Driver;
 use crate::guards::GuardState;
+
+/// How long a guard is waited for at least: its last holder takes it away after its end.
+const GRACE: Duration = Duration::from_secs(1);
 
 impl Driver {
     /// The saga's tickets were granted: it is told when the guard is set.
@@ -24,7 +28,9 @@ impl Driver {
         // From here on it waits for others than sagas; losing the lock service must not fail it.
         self.timers.retain(|(timer, _)| *timer != Timer::LockWait);
         let is_queued = self.saga.status() == Status::Queued;
+        // A guard that its last holder is just taking away is no reason to give up.
         let wait_until = self.saga.accepted().lock_wait_until.filter(|_| is_queued);
+        let wait_until = wait_until.map(|until| until.after(GRACE));
         let (inner, owned) = (Arc::clone(&self.inner), Arc::clone(self.work.owned()));
         self.calls.push(Box::pin(async move {
             let may_wait = || wait_until.is_none_or(|until| inner.clock.now() < until);
@@ -36,20 +42,35 @@ impl Driver {
         }));
     }
 
-    /// The saga was read back with its keys: its guard is kept from now on.
-    pub(super) fn take_guard_over(&mut self) {
+    /// The saga was read back with its keys: its guard is kept from now on. It may have been lost
+    /// while the saga was not in memory.
+    pub(super) fn take_guard_over(&mut self, handled: &mut Handled) {
         let (keys, tokens): (Vec<_>, Vec<_>) = self.saga.tokens().into_iter().unzip();
         self.guard = self.inner.guard(self.saga.id(), &keys, &tokens);
         if self.guard.is_some() {
-            self.inner.keep_guard(&self.saga, self.work.owned().partition());
+            self.inner.keep_guard(&self.saga, self.work.owned().lease());
+            self.guard_changed(handled);
         }
+    }
+
+    /// The client of an interactive transaction calls after it has enlisted: like a forward call
+    /// of ours, that waits for the guard.
+    pub(super) fn refuse_unguarded(&self, command: &Command) -> Result<(), Refusal> {
+        if self.is_guarded() || !matches!(command, Command::Enlist { .. }) {
+            return Ok(());
+        }
+        Err(Refusal::WrongStatus {
+            status: self.saga.status(),
+            command: command.as_str(),
+            needed: "has the guard of its lock keys on the lock service",
+        })
     }
 
     /// The saga has given its keys back, or ends.
     pub(super) fn drop_guard(&mut self) {
         self.is_granting = false;
-        if let Some(guard) = self.guard.take() {
-            self.inner.release_guard(guard);
+        if !self.saga.accepted().lock_keys.is_empty() {
+            self.inner.release_guard(self.saga.id(), self.guard.take());
         }
     }
 

@@ -88,7 +88,7 @@ impl Journal<'_> {
             .rfind(|event| matches!(event, Event::Paused { .. } | Event::Resumed { .. }));
         match self.outcome() {
             Some(outcome) => outcome,
-            None if self.has(|event| matches!(event, Event::CommitRequested { .. })) => "committed",
+            None if self.has(|event| matches!(event, Event::CommitRequested { .. })) => "promised",
             None if matches!(pauses, Some(Event::Paused { .. }))
                 || self.has(|event| matches!(event, Event::DeadlinePassed))
                 || !self.runs() =>
@@ -136,7 +136,7 @@ impl Journal<'_> {
         match (self.end(), self.decision()) {
             (Some(EndStatus::Abandoned), _) => "ended",
             (_, Some(Decision::Commit)) => "committed",
-            (_, None) if self.is_commit_wanted() => "committed",
+            (_, None) if self.is_commit_wanted() => "promised",
             (_, None) if self.is_asking() => "in doubt",
             (_, Some(Decision::Abort) | None) => "done",
         }
@@ -148,6 +148,7 @@ pub(super) fn word(told: &Result<(), Refusal>) -> &'static str {
     match told {
         Ok(()) => "done",
         Err(Refusal::Committed) => "committed",
+        Err(Refusal::CommitRequested) => "promised",
         Err(Refusal::Aborted(_)) => "aborted",
         Err(Refusal::Ended(_)) => "ended",
         Err(Refusal::NotInteractive) => "not interactive",

@@ -7,7 +7,7 @@ use super::plan::Role;
 use super::story::{Entry, Fate};
 use super::world::{World, nth};
 use crate::definition::{
-    Branch, BranchCall, BranchWork, CheckBack, Digest, LockRelease, NestedSaga, OnLost, Starts,
+    Branch, BranchCall, BranchWork, CheckBack, Digest, LockRelease, NestedSaga, Starts,
 };
 use crate::saga::{
     CallId, Command, Decision, Effect, EndStatus, Event, ForwardOutcome, Handled, Op, Parent,
@@ -262,7 +262,7 @@ impl World {
         let mut wanted = Vec::new();
         for record in &handled.records {
             match &record.event {
-                Event::LockReleased { .. } => wanted.push(self.plan.on_lost != OnLost::Fence),
+                Event::LockReleased { .. } => wanted.push(true),
                 Event::Decided { decision: Decision::Commit, .. }
                     if self.plan.locked && self.plan.release == LockRelease::Pivot =>
                 {
@@ -290,7 +290,9 @@ impl World {
         let is_given_back =
             self.plan.release == LockRelease::Pivot && journal.decision() == Some(Decision::Commit);
         let has_tokens = !self.saga.tokens().is_empty();
-        if has_tokens != (self.plan.locked && !is_given_back) {
+        // What is said to a nested saga goes without the parent's keys.
+        let is_nested = self.saga.definition().step(call.step).nested.is_some();
+        if !is_nested && has_tokens != (self.plan.locked && !is_given_back) {
             self.faults.push(format!("{call:?} is sent with tokens: {has_tokens}"));
         }
         let step = self.saga.definition().step(call.step);

@@ -65,13 +65,17 @@ pub(super) fn nothing_starts_after_the_deadline(story: &Story) -> TestCaseResult
 pub(super) fn nothing_is_sent_without_the_lock(story: &Story) -> TestCaseResult {
     let judge = |entry: &Entry, known: &Known| {
         let plan = &story.plan;
-        let is_begun = matches!(fact(entry), Some(Event::CallStarted { .. }));
+        let is_begun = match fact(entry) {
+            Some(Event::CallStarted { step, .. }) => !known.is_nested(plan, *step),
+            _ => false,
+        };
         prop_assert!(
             !is_begun || known.may_use_lock(plan, known.journal.len()),
             "{entry:?} begins without the lock"
         );
         if let Entry::Sent { call, .. } = entry {
-            let is_ours = known.may_use_lock(plan, known.durable);
+            let is_ours =
+                known.is_nested(plan, call.step) || known.may_use_lock(plan, known.durable);
             prop_assert!(is_ours, "{call:?} is sent without the lock");
         }
         if let Some(Event::LockWaitPassed) = fact(entry) {

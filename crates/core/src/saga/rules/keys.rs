@@ -9,39 +9,49 @@ use crate::saga::{
 };
 
 #[test]
-fn lost_lock_keys_stop_fence_or_abort() {
+fn lock_keys_that_are_taken_away_stop_or_abort() {
     let document = json!({ "name": "t", "mode": "interactive" });
-    for (on_lost, status, waits) in [
-        ("pause", Status::Running, true),
-        ("fence", Status::Running, false),
-        ("abort", Status::Compensating, true),
-    ] {
+    for (on_lost, status) in
+        [("pause", Status::Running), ("fence", Status::Running), ("abort", Status::Compensating)]
+    {
         let lock = json!({ "keys": ["k"], "on_lost": on_lost });
         let mut case = Case::locked(document.clone(), &lock);
         case.enlist("a", Kind::Compensation);
         case.effects.clear();
         case.command(Command::ReleaseLock).unwrap();
-        assert!(case.effects.contains(&Effect::Unlock { requeue: waits }), "{on_lost}");
-        let asks = case.effects.iter().any(|effect| matches!(effect, Effect::Lock { .. }));
-        assert_eq!((case.saga.status(), case.saga.waits_for_lock(), asks), (status, waits, waits));
-        if waits {
-            let told = case.command(Command::ReleaseLock);
-            assert_eq!(told, Err(Refusal::NoLock), "{on_lost}");
-            assert!(case.command(Command::Commit).is_err(), "{on_lost}");
-            case.effects.clear();
-            if on_lost == "pause" {
-                case.command(Command::Cancel).unwrap();
-            }
-            assert_eq!(case.calls(), [""; 0], "nothing is called without the lock");
-            case.tell(Input::Granted(vec![Token(2)])).unwrap();
-            assert_eq!(case.calls(), ["compensation a"]);
-            assert_eq!(case.saga.tokens()[0].1, Token(2));
-        } else {
-            assert_eq!(case.saga.tokens()[0].1, Token(1), "participants see the old token");
-            case.command(Command::Commit).unwrap();
-            assert_eq!(case.saga.status(), Status::Completed);
+        assert!(case.effects.contains(&Effect::Unlock { requeue: true }), "{on_lost}");
+        assert!(case.effects.iter().any(|effect| matches!(effect, Effect::Lock { .. })));
+        assert_eq!((case.saga.status(), case.saga.waits_for_lock()), (status, true));
+        assert_eq!(case.command(Command::ReleaseLock), Err(Refusal::NoLock), "{on_lost}");
+        assert!(case.command(Command::Commit).is_err(), "{on_lost}");
+        case.effects.clear();
+        if on_lost != "abort" {
+            case.command(Command::Cancel).unwrap();
         }
+        assert_eq!(case.calls(), [""; 0], "nothing is called without the lock");
+        case.tell(Input::Granted(vec![Token(2)])).unwrap();
+        assert_eq!(case.calls(), ["compensation a"]);
+        assert_eq!(case.saga.tokens()[0].1, Token(2));
     }
+}
+
+/// The nested saga may be the one that the parent waits for.
+#[test]
+fn a_nested_saga_is_undone_although_its_parent_waits_for_lock_keys() {
+    let lock = json!({ "keys": ["k"] });
+    let mut case = Case::locked(json!({ "name": "t", "mode": "interactive" }), &lock);
+    case.enlist("a", Kind::Compensation);
+    case.enlist("n", Kind::Nested);
+    case.command(Command::ReleaseLock).unwrap();
+    case.succeed("n", Op::Try);
+    case.effects.clear();
+    case.command(Command::Cancel).unwrap();
+    assert_eq!(case.calls(), ["cancel n"]);
+    case.succeed("n", Op::Cancel);
+    assert_eq!(case.saga.status(), Status::Compensating);
+    case.effects.clear();
+    case.tell(Input::Granted(vec![Token(2)])).unwrap();
+    assert_eq!(case.calls(), ["compensation a"]);
 }
 
 /// While the lock is away an attempt that was on its way is heard out, not made again.

@@ -18,14 +18,17 @@ fn a_transaction_says_who_has_the_next_word() {
     case.answer("n", Op::Try, OutcomeKind::Pending).unwrap();
     case.command(Command::Commit).unwrap();
     let text = case.saga.explain();
-    assert!(text.starts_with("Running: try of step n at amends was accepted"), "{text}");
+    assert!(
+        text.starts_with("Running: try of step n, which is saga s-1.n, is under way"),
+        "{text}"
+    );
     assert!(!text.contains("says when to commit"), "{text}");
     let answer = Box::new(crate::saga::Answer::succeeded(None));
     let step = crate::StepIndex(0);
     case.tell(Input::Completed { step, op: Op::Try, answer }).unwrap();
     assert_eq!(
         case.saga.explain(),
-        "Commit is decided: confirm of step n at amends is in flight, attempt 1; it can only go \
+        "Commit is decided: confirm of step n, which is saga s-1.n, is in flight, attempt 1; it can only go \
          forward now."
     );
 }
@@ -86,7 +89,7 @@ fn a_saga_without_its_keys_says_so_whatever_else_it_waits_for() {
     case.command(Command::ReleaseLock).unwrap();
     assert_eq!(
         case.saga.explain(),
-        "Undoing (cancelled by an operator): compensation of step a at p is in flight, attempt 1; \
+        "Undoing (cancelled): compensation of step a at p is in flight, attempt 1; \
          its lock keys were taken away, so nothing starts until it has them again."
     );
     case.succeed("a", Op::Compensation);

@@ -8,7 +8,7 @@ use proptest::test_runner::TestCaseResult;
 use super::participant::Truth;
 use super::plan::{Plan, Role};
 use crate::StepIndex;
-use crate::definition::{Branch, Definition, LockRelease, OnLost, Starts};
+use crate::definition::{Branch, BranchWork, Definition, LockRelease, Starts};
 use crate::saga::{
     CallId, Decision, Event, Op, OutcomeKind, Record, Request, RequestError, SkipReason, Status,
 };
@@ -217,12 +217,24 @@ impl Known {
         let facts = &self.journal[..count];
         let last = facts.iter().rev().find_map(|record| match &record.event {
             Event::LockGranted { .. } => Some(true),
-            Event::LockReleased { .. } => Some(plan.on_lost == OnLost::Fence),
+            Event::LockReleased { .. } => Some(false),
             _ => None,
         });
         let is_given_back =
             plan.release == LockRelease::Pivot && decision(facts) == Some(Decision::Commit);
         !plan.locked || is_given_back || last == Some(true)
+    }
+
+    /// Whether a step is a nested saga: what is said to it goes without the parent's lock keys.
+    pub(super) fn is_nested(&self, plan: &Plan, step: StepIndex) -> bool {
+        let asks_back = matches!(plan.role, Role::Interactive { asks_back: true });
+        let branches = self.journal.iter().filter_map(|record| match &record.event {
+            Event::BranchEnlisted { branch } => Some(&branch.work),
+            _ => None,
+        });
+        let place = step.get().checked_sub(usize::from(asks_back));
+        let work = place.and_then(|place| branches.into_iter().nth(place));
+        matches!(work, Some(BranchWork::Saga(_)))
     }
 
     pub(super) fn is_skipped(&self, wanted: StepIndex) -> bool {

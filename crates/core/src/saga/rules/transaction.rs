@@ -72,9 +72,9 @@ fn a_commit_that_was_answered_is_not_cancelled_while_it_waits_for_a_nested_saga(
     case.enlist("n", Kind::Nested);
     case.command(Command::Commit).unwrap();
     assert_eq!((case.saga.decision(), case.calls()), (None, vec!["try n".to_owned()]));
-    assert_eq!(case.command(Command::Cancel), Err(Refusal::Committed));
+    assert_eq!(case.command(Command::Cancel), Err(Refusal::CommitRequested));
     let another = Box::new(branch("x", Kind::Tcc, None));
-    assert_eq!(case.command(Command::Enlist { branch: another }), Err(Refusal::Committed));
+    assert_eq!(case.command(Command::Enlist { branch: another }), Err(Refusal::CommitRequested));
     case.succeed("n", Op::Try);
     assert_eq!(
         (case.saga.decision(), case.calls()),
