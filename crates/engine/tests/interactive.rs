@@ -348,7 +348,7 @@ async fn a_nested_saga_cannot_name_a_lock_key_of_its_parent() {
     assert!(faults[0].detail.contains("branch x"), "{faults:?}");
 
     let mut bad = nested("order");
-    bad["saga"]["input"]["sku"] = json!("");
+    bad["saga"]["input"] = json!({});
     let error = engine.enlist(&id, branch("z", &bad), operator()).await.unwrap_err();
     assert!(matches!(error, EnlistError::Faults(_)), "{error}");
 }
