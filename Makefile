@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench build
+.PHONY: help demo test check bench build sim
 
 # The demo is built without optimisation: from nothing that takes about two minutes on two cores,
 # a release build six to eight, and the demo's pace is set by its participants (CONTRIBUTING.md).
@@ -39,6 +39,11 @@ check: ## Format, lints, docs, layers, licences: everything but the tests
 	else \
 		echo 'check: NOT DONE: licences and sources, since cargo-deny is not installed (cargo install cargo-deny)'; \
 	fi
+
+# SEEDS=500 runs so many, SEED=1 begins there; without both, a minute from a fresh seed.
+sim: ## Run the engine over a simulated world (SEEDS=500 SEED=1)
+	@scripts/setup demo
+	cargo run --release --package amends-sim -- $(if $(SEEDS),--seeds $(SEEDS),--seconds 60) $(if $(SEED),--seed $(SEED))
 
 bench: ## Measure sagas per second and latency (BENCH_ARGS="--help" tells what can be set)
 	@scripts/setup test

@@ -1,0 +1,90 @@
+//! Definitions, drawn.
+
+use std::sync::Arc;
+
+use amends_core::definition::{Definition, Registry, parse};
+use serde_json::{Value, json};
+
+use crate::chance::Chance;
+
+/// Lock keys that sagas contend for.
+const KEYS: usize = 6;
+
+/// Some definitions that pass their checks.
+pub(crate) fn definitions(chance: &Chance, count: usize) -> Vec<Arc<Definition>> {
+    let mut found = Vec::new();
+    while found.len() < count {
+        let document = definition(chance, found.len());
+        found.extend(parse(&document, &Registry::default()).definition);
+    }
+    found
+}
+
+/// An input for a saga.
+pub(crate) fn input(chance: &Chance) -> Value {
+    json!({ "a": chance.below(KEYS), "b": chance.below(KEYS) })
+}
+
+fn definition(chance: &Chance, number: usize) -> Value {
+    let count = 1 + chance.below(5);
+    let pivot = chance.is(0.3).then(|| chance.below(count));
+    let steps: Vec<Value> = (0..count).map(|index| step(chance, index, pivot)).collect();
+    let mut document = json!({
+        "name": format!("plan-{number}"),
+        "defaults": { "timeout": "1s", "retry": {
+            "max_attempts": 1 + chance.below(4), "initial": "100ms", "factor": 2, "max": "1s" } },
+        "steps": steps,
+    });
+    if chance.is(0.3) {
+        document["deadline"] = json!(format!("{}s", 1 + chance.below(30)));
+    }
+    if chance.is(0.5) {
+        let keys = if chance.is(0.5) {
+            json!(["k${input.a}"])
+        } else {
+            json!(["k${input.a}", "k${input.b}"])
+        };
+        document["lock"] = json!({
+            "keys": keys,
+            "on_busy": *chance.one_of(&["queue", "queue", "queue", "reject", "replace"]),
+            "on_lost": *chance.one_of(&["pause", "fence", "abort"]),
+            "release": *chance.one_of(&["end", "end", "pivot"]),
+        });
+        if document["lock"]["on_busy"] == "queue" && chance.is(0.3) {
+            document["lock"]["wait"] = json!(format!("{}s", 1 + chance.below(20)));
+        }
+    }
+    document
+}
+
+fn step(chance: &Chance, index: usize, pivot: Option<usize>) -> Value {
+    let id = format!("s{index}");
+    let persistent = json!({ "max_attempts": 30, "initial": "100ms", "factor": 2, "max": "2s" });
+    let call = |path: &str| json!({ "path": path, "retry": persistent });
+    let mut step = json!({ "id": id, "participant": format!("p{}", chance.below(4)) });
+    if chance.is(0.3) {
+        step["try"] = json!({ "path": "/try" });
+        step["confirm"] = call("/confirm");
+        step["cancel"] = call("/cancel");
+    } else {
+        step["action"] = json!({ "path": "/action" });
+        if pivot.is_none_or(|pivot| index < pivot) || chance.is(0.2) {
+            step["compensation"] = call("/undo");
+        }
+    }
+    if pivot == Some(index) {
+        step["pivot"] = json!(true);
+    }
+    if chance.is(0.4) {
+        let after: Vec<String> =
+            (0..index).filter(|_| chance.is(0.5)).map(|before| format!("s{before}")).collect();
+        step["after"] = json!(after);
+    }
+    if chance.is(0.1) {
+        step["when"] = json!("input.a > 2");
+    }
+    if chance.is(0.1) {
+        step["on_failure"] = json!("ignore");
+    }
+    step
+}

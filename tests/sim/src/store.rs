@@ -1,0 +1,280 @@
+//! The store as one coordinator sees it: through its gate, with faults.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use amends_core::definition::Digest;
+use amends_core::participant::ParticipantSpec;
+use amends_core::saga::Status;
+use amends_core::{DefinitionName, LockKey, ParticipantName, SagaId, Timestamp};
+use amends_ports::store::{
+    AcceptOutcome, Batch, CoordinatorId, DefinitionSummary, Error, InboxId, InboxItem, JournalPage,
+    Lease, LockHolder, LockQueue, LockSummary, Member, NewDefinition, Partition, PutParticipant,
+    SagaLock, StoredDefinition, StoredParticipant, StoredSaga, WriteError, Written,
+};
+use amends_ports::testing::{Fault, MemoryStore};
+use amends_ports::{Cursor, Page, SagaFilter, SagaSummary, Store};
+use async_trait::async_trait;
+
+use crate::gate::Gate;
+use crate::world::World;
+
+/// The store through one gate.
+#[derive(Debug)]
+pub(crate) struct SimStore {
+    pub(crate) gate: Gate,
+    pub(crate) store: MemoryStore,
+    pub(crate) world: Arc<World>,
+}
+
+impl SimStore {
+    /// A read: it takes a moment, and may fail.
+    async fn read<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let look = async {
+            if self.world.draws(|swarm| swarm.read_faults) {
+                return Err(Error::Unavailable("the simulated network lost it".into()));
+            }
+            work.await
+        };
+        self.gate.around(look).await
+    }
+}
+
+#[async_trait]
+impl Store for SimStore {
+    async fn write(&self, batch: &Batch) -> Result<Written, WriteError> {
+        self.gate.pass().await;
+        let least = Duration::from_millis(1);
+        tokio::time::sleep(self.world.chance.time(least, least * 4)).await;
+        if self.gate.is_dead() {
+            std::future::pending::<()>().await;
+        }
+        if self.world.draws(|swarm| swarm.store_faults) {
+            let faults = [
+                Fault::Unavailable,
+                Fault::UnknownApplied,
+                Fault::UnknownNotApplied,
+                Fault::UnknownLate,
+            ];
+            let fault = *self.world.chance.one_of(&faults);
+            self.world.seen(match fault {
+                Fault::Unavailable => "write failed",
+                Fault::UnknownApplied | Fault::UnknownNotApplied | Fault::UnknownLate => {
+                    "commit unknown"
+                }
+            });
+            self.store.fail_next_write(fault);
+        }
+        let result = self.store.write(batch).await;
+        if let Ok(written) = &result {
+            for (new, outcome) in batch.accepts.iter().zip(&written.accepts) {
+                if matches!(outcome, AcceptOutcome::Created { .. }) {
+                    self.world.accepted(&new.saga_id);
+                }
+            }
+        }
+        self.gate.pass().await;
+        result
+    }
+
+    async fn partitions(&self) -> Result<u16, Error> {
+        self.gate.around(self.store.partitions()).await
+    }
+
+    async fn heartbeat(
+        &self,
+        me: &CoordinatorId,
+        address: &str,
+        draining: bool,
+        ttl: Duration,
+    ) -> Result<(Vec<Member>, Vec<Lease>), Error> {
+        self.read(self.store.heartbeat(me, address, draining, ttl)).await
+    }
+
+    async fn acquire(
+        &self,
+        me: &CoordinatorId,
+        limit: u16,
+        ttl: Duration,
+    ) -> Result<Vec<Lease>, Error> {
+        self.read(self.store.acquire(me, limit, ttl)).await
+    }
+
+    async fn raise_epochs(
+        &self,
+        me: &CoordinatorId,
+        leases: &[Lease],
+        ttl: Duration,
+    ) -> Result<Vec<Lease>, Error> {
+        self.read(self.store.raise_epochs(me, leases, ttl)).await
+    }
+
+    async fn release(&self, leases: &[Lease]) -> Result<(), Error> {
+        self.read(self.store.release(leases)).await
+    }
+
+    async fn leave(&self, me: &CoordinatorId) -> Result<(), Error> {
+        self.read(self.store.leave(me)).await
+    }
+
+    async fn recover(
+        &self,
+        lease: Lease,
+        after: Option<&SagaId>,
+        limit: u16,
+    ) -> Result<Vec<StoredSaga>, Error> {
+        self.read(self.store.recover(lease, after, limit)).await
+    }
+
+    async fn claim_due(&self, leases: &[Lease], limit: u16) -> Result<Vec<StoredSaga>, Error> {
+        self.read(self.store.claim_due(leases, limit)).await
+    }
+
+    async fn claim_one(
+        &self,
+        leases: &[Lease],
+        saga_id: &SagaId,
+    ) -> Result<Option<StoredSaga>, Error> {
+        self.read(self.store.claim_one(leases, saga_id)).await
+    }
+
+    async fn saga(&self, saga_id: &SagaId) -> Result<Option<(SagaSummary, StoredSaga)>, Error> {
+        self.read(self.store.saga(saga_id)).await
+    }
+
+    async fn summary(&self, saga_id: &SagaId) -> Result<Option<(Partition, SagaSummary)>, Error> {
+        self.read(self.store.summary(saga_id)).await
+    }
+
+    async fn journal(
+        &self,
+        saga_id: &SagaId,
+        from: u64,
+        limit: u16,
+    ) -> Result<Option<JournalPage>, Error> {
+        self.read(self.store.journal(saga_id, from, limit)).await
+    }
+
+    async fn sagas(
+        &self,
+        filter: &SagaFilter,
+        after: Option<&Cursor>,
+        limit: u16,
+    ) -> Result<Page<SagaSummary>, Error> {
+        self.read(self.store.sagas(filter, after, limit)).await
+    }
+
+    async fn counts(&self, limit: u32) -> Result<Vec<(Status, u32)>, Error> {
+        self.read(self.store.counts(limit)).await
+    }
+
+    async fn delete_ended(&self, before: Timestamp, limit: u16) -> Result<u64, Error> {
+        self.read(self.store.delete_ended(before, limit)).await
+    }
+
+    async fn locks(
+        &self,
+        prefix: Option<&str>,
+        after: Option<&LockKey>,
+        limit: u16,
+    ) -> Result<Vec<LockSummary>, Error> {
+        self.read(self.store.locks(prefix, after, limit)).await
+    }
+
+    async fn lock(&self, key: &LockKey, limit: u16) -> Result<Option<LockQueue>, Error> {
+        self.read(self.store.lock(key, limit)).await
+    }
+
+    async fn lock_places(&self, saga_id: &SagaId) -> Result<Vec<SagaLock>, Error> {
+        self.read(self.store.lock_places(saga_id)).await
+    }
+
+    async fn lock_holders(
+        &self,
+        lease: Lease,
+        after: Option<&SagaId>,
+        limit: u16,
+    ) -> Result<Vec<LockHolder>, Error> {
+        self.read(self.store.lock_holders(lease, after, limit)).await
+    }
+
+    async fn forget_idle_locks(&self, limit: u16) -> Result<u64, Error> {
+        self.read(self.store.forget_idle_locks(limit)).await
+    }
+
+    async fn post(&self, item: &InboxItem) -> Result<(), Error> {
+        self.read(self.store.post(item)).await
+    }
+
+    async fn inbox(&self, leases: &[Lease], limit: u16) -> Result<Vec<InboxItem>, Error> {
+        self.read(self.store.inbox(leases, limit)).await
+    }
+
+    async fn inbox_result(&self, id: &InboxId) -> Result<Option<String>, Error> {
+        self.read(self.store.inbox_result(id)).await
+    }
+
+    async fn put_definition(
+        &self,
+        definition: &NewDefinition,
+    ) -> Result<(StoredDefinition, bool), Error> {
+        self.read(self.store.put_definition(definition)).await
+    }
+
+    async fn definition(&self, digest: &Digest) -> Result<Option<StoredDefinition>, Error> {
+        self.read(self.store.definition(digest)).await
+    }
+
+    async fn definition_version(
+        &self,
+        name: &DefinitionName,
+        version: Option<u32>,
+    ) -> Result<Option<StoredDefinition>, Error> {
+        self.read(self.store.definition_version(name, version)).await
+    }
+
+    async fn definitions(
+        &self,
+        after: Option<&DefinitionName>,
+        limit: u16,
+    ) -> Result<Vec<DefinitionSummary>, Error> {
+        self.read(self.store.definitions(after, limit)).await
+    }
+
+    async fn put_participant(
+        &self,
+        spec: &ParticipantSpec,
+        expected_revision: Option<u64>,
+        now: Timestamp,
+    ) -> Result<PutParticipant, Error> {
+        self.read(self.store.put_participant(spec, expected_revision, now)).await
+    }
+
+    async fn delete_participant(&self, name: &ParticipantName) -> Result<bool, Error> {
+        self.read(self.store.delete_participant(name)).await
+    }
+
+    async fn participants(&self) -> Result<Vec<StoredParticipant>, Error> {
+        self.read(self.store.participants()).await
+    }
+
+    async fn participants_revision(&self) -> Result<u64, Error> {
+        self.read(self.store.participants_revision()).await
+    }
+
+    async fn definitions_naming(
+        &self,
+        participant: &ParticipantName,
+        limit: u16,
+    ) -> Result<Vec<DefinitionName>, Error> {
+        self.read(self.store.definitions_naming(participant, limit)).await
+    }
+
+    async fn secret(&self) -> Result<String, Error> {
+        self.gate.around(self.store.secret()).await
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        self.gate.around(self.store.ready()).await
+    }
+}
