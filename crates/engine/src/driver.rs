@@ -142,6 +142,11 @@ impl Driver {
         let exit = owned.run(self.drive(first, tokens)).await;
         if !matches!(exit, Some(Exit::Done)) {
             self.inner.live.remove(self.saga.id());
+            // Under a lease that is over somebody else reads the saga. Else nobody would.
+            if !owned.is_lost() {
+                tracing::error!(saga.id = %self.saga.id(), "a saga's write was refused under a lease that holds; its partition is read anew");
+                self.inner.ownership.lose_lease(owned.lease());
+            }
         }
         self.inner.metrics.live(self.inner.live.count());
     }

@@ -181,6 +181,15 @@ impl Gathered {
             Entry::Change(change) => {
                 self.bytes += change.records.len();
                 match self.index.get(&change.saga_id) {
+                    // Of one saga under two leases only the newer one counts.
+                    Some(Some(at)) if !Arc::ptr_eq(&self.changes[*at].owned, &change.owned) => {
+                        let earlier = &mut self.changes[*at];
+                        let mut over = Joined::from(*change);
+                        if earlier.owned.epoch() < over.owned.epoch() {
+                            std::mem::swap(earlier, &mut over);
+                        }
+                        refuse(over.replies, &JournalError::Lost);
+                    }
                     Some(Some(at)) => self.changes[*at].join(*change),
                     Some(None) => return Some(Entry::Change(change)),
                     None => {
@@ -191,6 +200,13 @@ impl Gathered {
             }
         }
         None
+    }
+}
+
+/// Tells everyone who waits why their change was not written.
+pub(crate) fn refuse(replies: Vec<AppendReply>, error: &JournalError) {
+    for reply in replies {
+        let _ = reply.send(Err(error.clone()));
     }
 }
 

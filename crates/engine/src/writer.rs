@@ -15,7 +15,7 @@ use amends_ports::store::{Batch, Grant, Lease, Partition, WriteError, Written};
 use tokio::sync::mpsc;
 
 use crate::engine::Inner;
-use crate::journal::{Accepted, Entry, Gathered, Joined, JournalError};
+use crate::journal::{Accepted, Entry, Gathered, Joined, JournalError, refuse};
 use crate::ownership::Owned;
 
 /// First pause after a failed write; doubles up to [`PAUSE_MAX`].
@@ -149,12 +149,6 @@ fn drop_lost(gathered: &mut Gathered) {
     let is_lost = |owned: &Option<Arc<Owned>>| owned.as_ref().is_some_and(|own| own.is_lost());
     for accept in gathered.accepts.extract_if(.., |accept| is_lost(&accept.owned)) {
         let _ = accept.reply.send(Err(JournalError::Lost));
-    }
-}
-
-fn refuse(replies: Vec<crate::journal::AppendReply>, error: &JournalError) {
-    for reply in replies {
-        let _ = reply.send(Err(error.clone()));
     }
 }
 
