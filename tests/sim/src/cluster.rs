@@ -73,6 +73,7 @@ impl Cluster {
         let number = self.lives.fetch_add(1, Ordering::Relaxed);
         let ports = Ports {
             store: Arc::new(SimStore {
+                name: number,
                 gate: gate.clone(),
                 store: self.store.link(),
                 world: Arc::clone(&self.world),

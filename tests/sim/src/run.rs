@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use amends_core::SagaId;
 use amends_core::definition::{Definition, Digest};
-use amends_core::saga::Saga;
+use amends_core::saga::{Command, Saga};
 use amends_ports::store::{NewDefinition, StoredSaga};
 use amends_ports::{SagaFilter, Store};
 
@@ -105,7 +105,7 @@ async fn play(seed: u64, shows: bool) -> Report {
     .await;
     if is_calm.is_err() {
         let open = open_sagas(&cluster).await;
-        for saga in open.iter().take(5) {
+        for saga in open.iter().take(20) {
             world.violated(format!("{} did not end: {}", saga.id(), saga.explain()));
             let row = cluster.store.summary(saga.id()).await;
             world.log(|| format!("{row:?}"));
@@ -160,6 +160,10 @@ async fn until_all_ended(cluster: &Cluster) {
         let open = open_sagas(cluster).await;
         if open.is_empty() {
             return;
+        }
+        // A pause whose answer was lost may be carried out after the resume that followed it.
+        for saga in open.iter().filter(|saga| saga.is_paused()) {
+            client::ask(cluster, saga.id(), &Command::Resume).await;
         }
         for saga in open.iter().filter(|saga| client::needs_operator(saga)) {
             cluster.world.seen("suspended");

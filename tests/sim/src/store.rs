@@ -22,6 +22,7 @@ use crate::world::World;
 /// The store through one gate.
 #[derive(Debug)]
 pub(crate) struct SimStore {
+    pub(crate) name: u16,
     pub(crate) gate: Gate,
     pub(crate) store: MemoryStore,
     pub(crate) world: Arc<World>,
@@ -66,6 +67,15 @@ impl Store for SimStore {
             self.store.fail_next_write(fault);
         }
         let result = self.store.write(batch).await;
+        self.world.log(|| {
+            let ids: Vec<_> = batch
+                .appends
+                .iter()
+                .map(|append| format!("{}+{}", append.saga_id, append.record_count))
+                .chain(batch.accepts.iter().map(|new| format!("new {}", new.saga_id)))
+                .collect();
+            format!("{} writes {ids:?}: {}", self.name, if result.is_ok() { "ok" } else { "fault" })
+        });
         if let Ok(written) = &result {
             for (new, outcome) in batch.accepts.iter().zip(&written.accepts) {
                 if matches!(outcome, AcceptOutcome::Created { .. }) {
@@ -106,7 +116,9 @@ impl Store for SimStore {
         leases: &[Lease],
         ttl: Duration,
     ) -> Result<Vec<Lease>, Error> {
-        self.read(self.store.raise_epochs(me, leases, ttl)).await
+        let raised = self.read(self.store.raise_epochs(me, leases, ttl)).await;
+        self.world.log(|| format!("{} raises {leases:?}: {raised:?}", self.name));
+        raised
     }
 
     async fn release(&self, leases: &[Lease]) -> Result<(), Error> {
@@ -123,7 +135,14 @@ impl Store for SimStore {
         after: Option<&SagaId>,
         limit: u16,
     ) -> Result<Vec<StoredSaga>, Error> {
-        self.read(self.store.recover(lease, after, limit)).await
+        let found = self.read(self.store.recover(lease, after, limit)).await;
+        self.world.log(|| {
+            let ids = found.as_ref().map(|found| {
+                found.iter().map(|stored| stored.saga_id.to_string()).collect::<Vec<_>>()
+            });
+            format!("{} recovers {lease:?}: {ids:?}", self.name)
+        });
+        found
     }
 
     async fn claim_due(&self, leases: &[Lease], limit: u16) -> Result<Vec<StoredSaga>, Error> {

@@ -11,6 +11,7 @@ use amends_sim::run;
 const FOUND: &[(u64, &str)] = &[
     (17, "a guard was kept for a saga that had ended under another lease"),
     (46, "the same, with many sagas waiting behind it"),
+    (7_068, "changes of one saga under two leases were joined, and nobody drove it any more"),
     (1_488, "after a forced release with on_lost: fence a confirm was refused for ever"),
 ];
 
