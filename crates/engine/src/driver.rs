@@ -219,7 +219,12 @@ impl Driver {
         if matches!(input, Input::Granted(_) | Input::LockWaitPassed) {
             self.is_granting = false;
         }
+        let is_granted = matches!(input, Input::Granted(_));
         let _ = absorb(self.saga.handle(self.inner.clock.now(), input), handled);
+        if is_granted {
+            // What waited under an earlier grant leaves under this one.
+            self.open_gate();
+        }
     }
 
     fn message(&mut self, message: Message, handled: &mut Handled, replies: &mut Replies) {

@@ -12,6 +12,7 @@ const FOUND: &[(u64, &str)] = &[
     (17, "a guard was kept for a saga that had ended under another lease"),
     (46, "the same, with many sagas waiting behind it"),
     (7_068, "changes of one saga under two leases were joined, and nobody drove it any more"),
+    (23_761, "a call that waited for a guard was not made under the next grant"),
     (1_488, "after a forced release with on_lost: fence a confirm was refused for ever"),
 ];
 

@@ -76,9 +76,10 @@ impl Driver {
 
     /// Whether forward calls may leave.
     pub(super) fn is_guarded(&self) -> bool {
-        self.guard.is_none()
-            || self.saga.on_lock_lost() == OnLost::Fence
-            || self.guard_state() == GuardState::Held
+        if self.guard.is_none() {
+            return !self.saga.waits_for_lock();
+        }
+        self.saga.on_lock_lost() == OnLost::Fence || self.guard_state() == GuardState::Held
     }
 
     fn guard_state(&self) -> GuardState {
@@ -94,6 +95,11 @@ impl Driver {
             let by = Actor { name: "the coordinator".to_owned(), reason };
             self.input(Input::Command { command: Command::Cancel, by }, handled);
         }
+        self.open_gate();
+    }
+
+    /// Lets the calls leave that waited for the guard, if it holds now.
+    pub(super) fn open_gate(&mut self) {
         if self.is_guarded() {
             for (call, attempt) in std::mem::take(&mut self.gated) {
                 self.calls.push(self.inner.attempt(&self.saga, call, attempt));
