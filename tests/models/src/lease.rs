@@ -4,102 +4,21 @@
 //! A claim is possible at any moment. That covers pauses, wrong clocks and leases that ran out,
 //! without a clock in the model. The saga is the real one; what it is told and what is done with
 //! its effects is what the engine's driver does: write, wait if the facts are awaited, then do. A
-//! commit whose answer is lost is a write, or none, and a crash; the claim after it raises the
-//! epoch and reads.
+//! commit whose answer is lost is a crash, after which the write may land until the next claim
+//! raises the epoch.
+
+mod bounds;
 
 use std::sync::Arc;
 
 use amends_core::StepIndex;
 use amends_core::saga::{CallId, CallState, Decision, Op, Saga, Status};
-use serde_json::{Value, json};
+use serde_json::json;
 use stateright::{Model, Property};
 
+pub use bounds::{Bounds, Fault};
+
 use crate::machine::{Do, Machine, Moved, Node, Reply, Told};
-
-/// Something to be done wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// A write is not refused to an owner whose epoch is old.
-    NoEpochCheck,
-    /// What follows from an abort decision is done before it is durable.
-    DecisionNotDurable,
-    /// No answer in time counts as a refusal.
-    TimeoutAsRefused,
-    /// A participant does not remember an undo of what never came.
-    EmptyUndoForgotten,
-    /// That an earlier attempt stayed unknown is forgotten when a later one is refused.
-    RefusedAfterUnknownKept,
-    /// A forward call counts as over when the saga aborts, while its connection is still open.
-    UndoBeforeForwardOver,
-    /// An operator resolves a call as failed that may still arrive.
-    OperatorGuesses,
-    /// Who takes over does not assume that attempts of the last owner may have gone on.
-    TakeoverAsReload,
-}
-
-/// Which saga, and how much may go wrong.
-#[derive(Clone, Debug)]
-pub struct Bounds {
-    /// The definition's steps.
-    pub steps: Value,
-    /// Coordinators.
-    pub owners: usize,
-    /// Claims of a saga whose owner still lives.
-    pub takeovers: u8,
-    pub crashes: u8,
-    /// Attempts of a forward call, and of an undo, before it is given up or stuck.
-    pub attempts: (u32, u32),
-    /// A client may cancel at any moment.
-    pub cancels: bool,
-    /// An operator skips and resolves at any moment.
-    pub operator: bool,
-    /// Connections may fail before anything is sent.
-    pub unsent: bool,
-}
-
-impl Bounds {
-    /// Steps in a row, each with an undo.
-    pub fn row(ids: &[&str]) -> Self {
-        Self::of(ids.iter().map(|id| undoable(id)).collect())
-    }
-
-    /// Two steps beside each other.
-    pub fn parallel() -> Self {
-        let mut steps = vec![undoable("a"), undoable("b")];
-        steps[1]["after"] = json!([]);
-        Self::of(steps)
-    }
-
-    /// An undoable step, the pivot, and a step that must follow.
-    pub fn pivot() -> Self {
-        let mut pivot = step("b");
-        pivot["pivot"] = json!(true);
-        Self::of(vec![undoable("a"), pivot, step("c")])
-    }
-
-    fn of(steps: Vec<Value>) -> Self {
-        Self {
-            steps: Value::Array(steps),
-            owners: 2,
-            takeovers: 1,
-            crashes: 1,
-            attempts: (2, 2),
-            cancels: true,
-            operator: false,
-            unsent: false,
-        }
-    }
-}
-
-fn step(id: &str) -> Value {
-    json!({ "id": id, "participant": "p", "action": { "path": "/a" } })
-}
-
-fn undoable(id: &str) -> Value {
-    let mut step = step(id);
-    step["compensation"] = json!({ "path": "/u" });
-    step
-}
 
 /// The model.
 #[derive(Debug)]
@@ -165,6 +84,8 @@ pub struct State {
     /// The saga in the store.
     stored: Node,
     owners: Vec<Owner>,
+    /// A write whose owner is gone, with its epoch.
+    stray: Option<(u8, Node)>,
     /// Requests that nobody waits for and that may arrive at any time, one bit each.
     late: u16,
     /// Requests that were sent ever.
@@ -192,6 +113,8 @@ enum Rule {
 pub enum Action {
     Claim,
     Crash(usize),
+    /// A write lands whose owner is gone.
+    Land,
     Write(usize),
     /// The participant takes the request of an open attempt, or something before it refuses it.
     Deliver(usize, usize, Reply),
@@ -234,10 +157,32 @@ impl Lease {
             drop_owner(state, 0);
         }
         state.epoch += 1;
+        state.stray = None;
         let found = match self.fault {
             Some(Fault::TakeoverAsReload) => Told::Loaded,
             _ => Told::Recovered,
         };
+        self.read(state, found);
+    }
+
+    fn crash(&self, state: &mut State, at: usize) {
+        state.crashes += 1;
+        let Owner { epoch, memory, dirty, .. } = state.owners[at];
+        state.stray = dirty.then_some((epoch, memory)).or(state.stray);
+        drop_owner(state, at);
+        if epoch == state.epoch && self.fault == Some(Fault::ReadWithoutRaise) {
+            self.read(state, Told::Recovered);
+        }
+    }
+
+    fn land(&self, state: &mut State) {
+        if let Some((_, memory)) = state.stray.take() {
+            self.store(state, memory);
+        }
+    }
+
+    /// A coordinator reads the saga and drives it, under the newest epoch.
+    fn read(&self, state: &mut State, found: Told) {
         let moved = self.machine.tell(state.stored, found);
         state.owners.push(Owner {
             epoch: state.epoch,
@@ -306,17 +251,20 @@ impl Lease {
         }
         owner.dirty = false;
         let (memory, waits) = (owner.memory, owner.waits.take());
-        let before = self.saga(state.stored).decision();
-        state.stored = memory;
-        let saga = self.saga(memory);
-        if before.is_some() && before != saga.decision() {
-            state.broken = Some(Rule::OneDecision);
-        }
-        if saga.status().is_terminal() {
+        self.store(state, memory);
+        if self.is_over(state) {
             return drop_owner(state, at);
         }
         if let Some(todo) = waits {
             self.perform(state, at, &todo);
+        }
+    }
+
+    fn store(&self, state: &mut State, memory: Node) {
+        let before = self.saga(state.stored).decision();
+        state.stored = memory;
+        if before.is_some() && before != self.saga(memory).decision() {
+            state.broken = Some(Rule::OneDecision);
         }
     }
 
@@ -474,6 +422,7 @@ impl Model for Lease {
             epoch: 0,
             stored: self.machine.accepted(),
             owners: Vec::new(),
+            stray: None,
             late: 0,
             sent: 0,
             effects: [Effect::None; 3],
@@ -486,6 +435,9 @@ impl Model for Lease {
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
         if self.may_claim(state) {
             actions.push(Action::Claim);
+        }
+        if state.stray.is_some_and(|(epoch, _)| epoch == state.epoch) {
+            actions.push(Action::Land);
         }
         for (at, owner) in state.owners.iter().enumerate() {
             if state.crashes < self.bounds.crashes {
@@ -535,10 +487,8 @@ impl Model for Lease {
         let mut state = last.clone();
         match action {
             Action::Claim => self.claim(&mut state),
-            Action::Crash(at) => {
-                state.crashes += 1;
-                drop_owner(&mut state, at);
-            }
+            Action::Crash(at) => self.crash(&mut state, at),
+            Action::Land => self.land(&mut state),
             Action::Write(at) => self.write(&mut state, at),
             Action::Deliver(at, line, reply) => {
                 let call = state.owners[at].open[line].call;

@@ -21,3 +21,4 @@
 pub mod explored;
 pub mod lease;
 pub mod machine;
+pub mod redlock;

@@ -109,3 +109,9 @@ fn finds_an_operator_who_guesses() {
     let bounds = Bounds { operator: true, ..two_steps() };
     plant(Fault::OperatorGuesses, bounds, &[ABORT]);
 }
+
+#[test]
+fn finds_a_lost_commit_that_is_read_without_raising_the_epoch() {
+    let rules = ["one decision", "intent durable before the call", "order forward", ABORT];
+    plant(Fault::ReadWithoutRaise, Bounds { takeovers: 0, ..two_steps() }, &rules);
+}
