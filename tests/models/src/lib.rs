@@ -22,3 +22,4 @@ pub mod explored;
 pub mod lease;
 pub mod machine;
 pub mod redlock;
+pub mod tickets;
