@@ -56,7 +56,8 @@ impl Driver {
     /// The client of an interactive transaction calls after it has enlisted: like a forward call
     /// of ours, that waits for the guard.
     pub(super) fn refuse_unguarded(&self, command: &Command) -> Result<(), Refusal> {
-        if self.is_guarded() || !matches!(command, Command::Enlist { .. }) {
+        let is_enlist = matches!(command, Command::Enlist { .. });
+        if !is_enlist || self.guard.is_none() || self.is_guarded() {
             return Ok(());
         }
         Err(Refusal::WrongStatus {
