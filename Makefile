@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench build sim
+.PHONY: help demo test check bench build sim mutants
 
 # The demo is built without optimisation: from nothing that takes about two minutes on two cores,
 # a release build six to eight, and the demo's pace is set by its participants (CONTRIBUTING.md).
@@ -44,6 +44,12 @@ check: ## Format, lints, docs, layers, licences: everything but the tests
 sim: ## Run the engine over a simulated world (SEEDS=500 SEED=1)
 	@scripts/setup demo
 	cargo run --release --package amends-sim -- $(if $(SEEDS),--seeds $(SEEDS),--seconds 60) $(if $(SEED),--seed $(SEED))
+
+# In a folder of its own, since everything is built anew with the faults in it.
+mutants: ## Plant faults in the engine and let the simulator find them (SEEDS=500 SEED=1)
+	@scripts/setup demo
+	RUSTFLAGS='--cfg amends_mutants' cargo run --release --target-dir target/mutants --package amends-sim -- \
+		--mutants $(or $(SEEDS),500) $(if $(SEED),--seed $(SEED))
 
 bench: ## Measure sagas per second and latency (BENCH_ARGS="--help" tells what can be set)
 	@scripts/setup test

@@ -15,6 +15,7 @@ pub mod explore;
 pub mod expression;
 mod id;
 mod json;
+pub mod mutant;
 pub mod participant;
 mod retry;
 pub mod saga;

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use amends_core::mutant::Mutant;
 use amends_core::saga::Token;
 use amends_ports::store::{Batch, Grant, Lease, Partition, WriteError, Written};
 use tokio::sync::mpsc;
@@ -115,6 +116,9 @@ async fn write(inner: &Arc<Inner>, mut gathered: Gathered) {
                 }
                 inner.clock.sleep(pause).await;
                 pause = (pause * 2).min(PAUSE_MAX);
+            }
+            Err(WriteError::OutcomeUnknown(_)) if Mutant::LostCommitIgnored.is_on() => {
+                inner.clock.sleep(pause).await;
             }
             Err(WriteError::OutcomeUnknown(error)) => {
                 inner.metrics.unknown_commit();

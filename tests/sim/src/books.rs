@@ -47,7 +47,8 @@ pub(crate) struct Books {
 }
 
 impl Books {
-    /// A call arrives. `refuses`: the participant does not want to do it.
+    /// A call arrives. `refuses`: the participant does not want to do it; `keeps_refusals`: and never
+    /// will, which it remembers.
     pub(crate) fn arrive(
         &mut self,
         saga: &SagaId,
@@ -55,6 +56,7 @@ impl Books {
         op: Op,
         tokens: &[(LockKey, Token)],
         refuses: bool,
+        keeps_refusals: bool,
     ) -> Said {
         let has_no_barrier = self.has_no_barrier;
         let book = self.steps.entry((saga.clone(), step.clone())).or_default();
@@ -70,6 +72,9 @@ impl Books {
                 return Said::Refused;
             }
             *highest = (*highest).max(*token);
+        }
+        if refuses && !keeps_refusals {
+            return Said::Refused;
         }
         book.take(op, refuses, has_no_barrier)
     }

@@ -91,7 +91,7 @@ async fn meddle(cluster: &Cluster, known: &mut Known) {
     while world.draws(|swarm| swarm.meddling) {
         let wait = world.chance.time(Duration::ZERO, Duration::from_secs(10));
         tokio::time::sleep(wait).await;
-        match world.chance.below(5) {
+        match world.chance.below(6) {
             0 => {
                 let told = ask(cluster, id, &Command::Cancel).await;
                 if told {
@@ -107,7 +107,7 @@ async fn meddle(cluster: &Cluster, known: &mut Known) {
             2 => {
                 ask(cluster, id, &Command::RetryNow { step: None }).await;
             }
-            3 => {
+            3 | 4 => {
                 if ask(cluster, id, &Command::ReleaseLock).await {
                     world.seen("lock taken away");
                 }
@@ -171,7 +171,7 @@ pub(crate) async fn run_transaction(cluster: Arc<Cluster>, number: usize) -> Kno
             // The client's own call may be lost, or arrive late.
             if chance.is(0.9) {
                 let refuses = chance.is(0.05);
-                let said = world.books.lock().arrive(&saga_id, &step, op, &[], refuses);
+                let said = world.books.lock().arrive(&saga_id, &step, op, &[], refuses, true);
                 world.log(|| format!("client {saga_id}/{step}/{op} {said:?}"));
                 all_done &= said == Said::Done;
             } else {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use amends_core::mutant::Mutant;
 use amends_engine::{Engine, EngineConfig, NoTracing, Ports};
 use amends_ports::Locks;
 use amends_ports::testing::{MemoryLocks, MemoryStore, TestClock, TestIds};
@@ -41,9 +42,12 @@ impl Cluster {
     pub(crate) fn new(world: Arc<World>, places: usize) -> Arc<Self> {
         let clock = TestClock::new();
         let has_locks = world.swarm().has_locks;
+        let store = MemoryStore::new(16, Arc::new(clock));
+        world.watch(store.link());
+        world.books.lock().has_no_barrier = Mutant::NoBarrier.is_on();
         Arc::new(Self {
             world,
-            store: MemoryStore::new(16, Arc::new(clock)),
+            store,
             locks: has_locks.then(|| MemoryLocks::new(3, GUARD_TTL)),
             clock,
             places: Mutex::new(vec![None; places]),

@@ -20,6 +20,10 @@ struct Arguments {
     /// How long, instead of how many.
     #[arg(long)]
     seconds: Option<u64>,
+    /// Plants each fault in turn and wants it found within so many seeds.
+    #[cfg(amends_mutants)]
+    #[arg(long)]
+    mutants: Option<u64>,
     /// Prints the log of each run.
     #[arg(long)]
     show: bool,
@@ -28,6 +32,10 @@ struct Arguments {
 #[expect(clippy::disallowed_methods, reason = "the real time, for a fresh seed and for the pace")]
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
+    #[cfg(amends_mutants)]
+    if let Some(seeds) = arguments.mutants {
+        return mutants(arguments.seed.unwrap_or(1), seeds);
+    }
     let first = arguments.seed.unwrap_or_else(|| {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         now.map_or(1, |since| since.as_secs() * 1_000)
@@ -67,5 +75,36 @@ fn main() -> anyhow::Result<()> {
     if violations > 0 {
         std::process::exit(1);
     }
+    Ok(())
+}
+
+/// Plants each fault in turn; fails if one is not found within `seeds` seeds.
+#[cfg(amends_mutants)]
+fn mutants(first: u64, seeds: u64) -> anyhow::Result<()> {
+    use amends_core::mutant::Mutant;
+    let (mut caught, mut worst) = (0, 0);
+    for mutant in Mutant::ALL {
+        mutant.plant();
+        let mut found = None;
+        for seed in first..first + seeds {
+            let report = run(seed, false)?;
+            if let Some(what) = report.violations.into_iter().next() {
+                found = Some((seed - first + 1, what));
+                break;
+            }
+        }
+        let name = mutant.as_str();
+        match found {
+            Some((after, what)) => {
+                caught += 1;
+                worst = worst.max(after);
+                println!("mutants: {name} after {after} seeds: {what}");
+            }
+            None => println!("mutants: {name} was NOT caught in {seeds} seeds"),
+        }
+    }
+    let planted = Mutant::ALL.len();
+    println!("mutants: {planted} planted, {caught} caught, worst after {worst} seeds");
+    anyhow::ensure!(caught == planted, "{} mutants were not caught", planted - caught);
     Ok(())
 }

@@ -40,6 +40,7 @@ impl Network {
     async fn travel(&self, call: &OutgoingCall) -> Answer {
         let world = &self.world;
         let timeout = call.timeout.unwrap_or(CallContext::TIMEOUT);
+        world.check_intent(call).await;
         if world.draws(|swarm| swarm.fails) && world.chance.is(0.3) {
             return failed(OutcomeKind::Retryable, false, AttemptFailure::Connect);
         }
@@ -82,13 +83,11 @@ fn arrive(world: &World, call: &OutgoingCall, how: &str) -> Said {
     let key = &call.key;
     // A refusal is a matter of the business: it is the same each time.
     let refuses = key.op.is_forward() && world.draws(|swarm| swarm.refuses);
-    let said = world.books.lock().arrive(
-        &key.saga_id,
-        &key.step_id,
-        key.op,
-        &call.context.tokens,
-        refuses,
-    );
+    // Without duplicates of answered calls a refusal need not be remembered.
+    let keeps = world.swarm().doubled > 0.0 || world.chance.is(0.5);
+    let tokens = &call.context.tokens;
+    let said =
+        world.books.lock().arrive(&key.saga_id, &key.step_id, key.op, tokens, refuses, keeps);
     world.log(|| format!("{how} {key} #{} {said:?}", call.attempt));
     said
 }

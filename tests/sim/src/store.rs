@@ -77,6 +77,7 @@ impl Store for SimStore {
             format!("{} writes {ids:?}: {}", self.name, if result.is_ok() { "ok" } else { "fault" })
         });
         if let Ok(written) = &result {
+            self.world.check_epochs(&batch.leases);
             for (new, outcome) in batch.accepts.iter().zip(&written.accepts) {
                 if matches!(outcome, AcceptOutcome::Created { .. }) {
                     self.world.accepted(&new.saga_id);
@@ -107,7 +108,12 @@ impl Store for SimStore {
         limit: u16,
         ttl: Duration,
     ) -> Result<Vec<Lease>, Error> {
-        self.read(self.store.acquire(me, limit, ttl)).await
+        self.read(async {
+            let leases = self.store.acquire(me, limit, ttl).await?;
+            self.world.raised(&leases);
+            Ok(leases)
+        })
+        .await
     }
 
     async fn raise_epochs(
@@ -116,7 +122,13 @@ impl Store for SimStore {
         leases: &[Lease],
         ttl: Duration,
     ) -> Result<Vec<Lease>, Error> {
-        let raised = self.read(self.store.raise_epochs(me, leases, ttl)).await;
+        let raised = self
+            .read(async {
+                let leases = self.store.raise_epochs(me, leases, ttl).await?;
+                self.world.raised(&leases);
+                Ok(leases)
+            })
+            .await;
         self.world.log(|| format!("{} raises {leases:?}: {raised:?}", self.name));
         raised
     }

@@ -74,7 +74,7 @@ impl Swarm {
             crash_every: every(2, 30),
             pause_every: every(2, 30),
             lock_trouble_every: every(2, 20),
-            meddling: rate(0.3),
+            meddling: rate(0.6),
             chaos: chance.time(Duration::from_secs(10), Duration::from_mins(1)),
         }
     }

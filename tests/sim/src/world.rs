@@ -3,8 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher as _};
+use std::sync::OnceLock;
 
 use amends_core::SagaId;
+use amends_core::saga::Event;
+use amends_ports::store::{Epoch, Lease, Partition};
+use amends_ports::testing::MemoryStore;
+use amends_ports::{OutgoingCall, Store};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -24,6 +29,8 @@ pub(crate) struct World {
     violations: Mutex<Vec<String>>,
     order: Mutex<HashMap<SagaId, usize>>,
     began: Instant,
+    store: OnceLock<MemoryStore>,
+    epochs: Mutex<BTreeMap<Partition, Epoch>>,
 }
 
 #[derive(Debug)]
@@ -53,6 +60,49 @@ impl World {
             violations: Mutex::default(),
             order: Mutex::default(),
             began: Instant::now(),
+            store: OnceLock::new(),
+            epochs: Mutex::default(),
+        }
+    }
+
+    /// The store that all coordinators share.
+    pub(crate) fn watch(&self, store: MemoryStore) {
+        let _ = self.store.set(store);
+    }
+
+    /// Somebody has taken partitions under these epochs.
+    pub(crate) fn raised(&self, leases: &[Lease]) {
+        let mut epochs = self.epochs.lock();
+        for lease in leases {
+            let newest = epochs.entry(lease.partition).or_insert(lease.epoch);
+            *newest = (*newest).max(lease.epoch);
+        }
+    }
+
+    /// Rule 11: nothing is written under an old epoch.
+    pub(crate) fn check_epochs(&self, leases: &[Lease]) {
+        let epochs = self.epochs.lock();
+        let is_old =
+            |lease: &&Lease| epochs.get(&lease.partition).is_some_and(|new| *new > lease.epoch);
+        let old: Vec<Lease> = leases.iter().filter(is_old).copied().collect();
+        drop(epochs);
+        if !old.is_empty() {
+            self.violated(format!("a write was taken under old epochs: {old:?}"));
+        }
+    }
+
+    /// Rules 3 to 5: what arrives was written down before it left.
+    pub(crate) async fn check_intent(&self, call: &OutgoingCall) {
+        let Some(store) = self.store.get().filter(|_| call.attempt == 1) else { return };
+        let key = &call.key;
+        let found = store.saga(&key.saga_id).await.ok().flatten();
+        let is_intended = found.is_some_and(|(_, stored)| {
+            stored.records.iter().any(|record| {
+                matches!(&record.event, Event::CallStarted { op, attempt: 1, .. } if *op == key.op)
+            })
+        });
+        if !is_intended {
+            self.violated(format!("{key} left before it was written down"));
         }
     }
 

@@ -5,6 +5,7 @@ use super::{
     Actor, CallState, Command, Decision, EndStatus, Event, Op, Refusal, Saga, SkipReason, Status,
 };
 use crate::definition::{Mode, Starts};
+use crate::mutant::Mutant;
 use crate::{StepId, StepIndex, Timestamp};
 
 impl Saga {
@@ -67,6 +68,10 @@ impl Saga {
             Command::Commit | Command::ParentDecided { decision: Decision::Commit } => {
                 if !self.commit_requested && self.decision.is_none() {
                     self.note(at, Event::CommitRequested { by }, handled);
+                } else if Mutant::ConfirmDropped.is_on() {
+                    let (output, problem) = (None, None);
+                    let event = Event::Ended { status: EndStatus::Completed, output, problem };
+                    self.note(at, event, handled);
                 }
             }
             Command::Replace | Command::ParentDecided { decision: Decision::Abort } => {

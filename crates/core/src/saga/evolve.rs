@@ -9,6 +9,7 @@ use super::{
 };
 use crate::Timestamp;
 use crate::definition::Definition;
+use crate::mutant::Mutant;
 
 /// Why a journal cannot be folded: it was damaged, or belongs to another definition.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -169,6 +170,9 @@ impl Saga {
     /// Attempts that the last owner made may have reached their participants, and their answers
     /// are lost.
     fn interrupt(&mut self, at: Timestamp) {
+        if Mutant::CrashForgotten.is_on() {
+            return;
+        }
         for step in &mut self.steps {
             for call in [&mut step.forward, &mut step.confirm, &mut step.undo] {
                 call.maybe_effect |= call.may_have_gone_on(at);
@@ -205,6 +209,7 @@ impl Call {
             OutcomeKind::Refused => CallState::Refused,
             // What is pending is still to be answered.
             OutcomeKind::Pending => CallState::Failed,
+            OutcomeKind::Unknown if Mutant::TimeoutIsRefusal.is_on() => CallState::Refused,
             OutcomeKind::Retryable | OutcomeKind::Unknown => {
                 self.maybe_effect |= answer.sent;
                 CallState::Failed

@@ -8,6 +8,7 @@ use super::{
     OutcomeKind, Record, Refusal, Saga, Timer,
 };
 use crate::definition::{Completion, Definition};
+use crate::mutant::Mutant;
 use crate::{RetryPolicy, StepIndex, Timestamp};
 
 /// How long a stuck call waits before it is tried again all the same.
@@ -32,7 +33,7 @@ pub struct Handled {
 impl Handled {
     /// Whether the effects must wait until the facts are durable.
     pub fn is_awaited(&self) -> bool {
-        self.records.iter().any(|record| record.event.is_awaited())
+        self.records.iter().any(|record| record.event.is_awaited()) && !Mutant::NotDurable.is_on()
     }
 }
 
@@ -231,7 +232,8 @@ impl Saga {
                 handled.effects.extend(self.retry_timer(CallId { step: *step, op: *op }));
             }
             Event::LockReleased { .. } => {
-                handled.effects.push(Effect::Unlock { requeue: true });
+                let requeue = !Mutant::ReleaseKeepsTickets.is_on();
+                handled.effects.push(Effect::Unlock { requeue });
                 handled.effects.extend(self.lock_wish());
             }
             Event::Decided { .. }

@@ -2,6 +2,7 @@
 
 use super::{Decision, Saga, Token};
 use crate::definition::{LockRelease, OnLost};
+use crate::mutant::Mutant;
 use crate::{LockKey, StepIndex};
 
 impl Saga {
@@ -18,7 +19,8 @@ impl Saga {
     /// Whether its lock keys went to the next saga when commit was decided.
     pub(super) fn has_given_lock_back(&self) -> bool {
         let release = self.definition.lock.as_ref().map(|lock| lock.release);
-        release == Some(LockRelease::Pivot) && self.decision == Some(Decision::Commit)
+        (release == Some(LockRelease::Pivot) || Mutant::EarlyRelease.is_on())
+            && self.decision == Some(Decision::Commit)
     }
 
     /// Whether its wait for the first grant has a bound. Who lost its keys again has waited already.

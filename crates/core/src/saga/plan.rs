@@ -6,6 +6,7 @@
 
 use super::{CallState, Decision, EndStatus, Event, Op, Problem, Saga, SkipReason};
 use crate::definition::{OnLost, Starts};
+use crate::mutant::Mutant;
 use crate::saga::{Answer, AttemptFailure, OutcomeKind};
 use crate::{StepIndex, Timestamp};
 
@@ -24,9 +25,14 @@ impl Saga {
                 .or_else(|| self.start_confirm())
                 .or_else(|| self.complete()),
             Some(Decision::Abort) => {
-                self.give_up_forward().or_else(|| self.start_undo()).or_else(|| {
-                    self.is_undone().then(|| Self::ended(EndStatus::Compensated, None, None))
-                })
+                let forward = Mutant::ForwardAfterAbort.is_on().then(|| self.start_forward());
+                forward
+                    .flatten()
+                    .or_else(|| self.give_up_forward())
+                    .or_else(|| self.start_undo())
+                    .or_else(|| {
+                        self.is_undone().then(|| Self::ended(EndStatus::Compensated, None, None))
+                    })
             }
         }
     }
@@ -242,7 +248,9 @@ impl Saga {
                 && !self.waits_for_lock_at(*index)
                 && self.needs_undo(*index)
                 && self.definition.indices().all(|later| {
-                    !self.definition.graph.is_before(*index, later) || self.is_step_undone(later)
+                    !self.definition.graph.is_before(*index, later)
+                        || self.is_step_undone(later)
+                        || Mutant::UndoOrder.is_on()
                 })
         };
         let step = self.definition.indices().rev().find(may_undo)?;

@@ -6,6 +6,7 @@ use super::{
     Accepted, Actor, Decision, EndStatus, ForwardOutcome, Op, Problem, SkipReason, Status, Token,
 };
 use crate::definition::{Branch, Definition, Step, StepKind};
+use crate::mutant::Mutant;
 use crate::{CallKey, Json, RetryPolicy, SagaId, StepIndex, Timestamp};
 
 /// One saga. Made by [`Saga::accept`] or [`Saga::replay`]; changed by [`Saga::handle`] alone.
@@ -339,6 +340,8 @@ impl Saga {
         step.undo.is_some()
             && match forward.state {
                 CallState::Succeeded => true,
+                CallState::InFlight if Mutant::UndoOvertakes.is_on() => true,
+                CallState::Refused if Mutant::RefusalIsFinal.is_on() => false,
                 CallState::Refused => {
                     forward.maybe_effect || (step.undo_refused && forward.attempts > 0)
                 }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use amends_core::mutant::Mutant;
 use amends_core::saga::Token;
 use amends_core::{LockKey, SagaId, Timestamp};
 
@@ -35,7 +36,10 @@ impl State {
             return None;
         }
         let keys = self.sagas.get(saga_id)?.lock_keys.len();
-        let tokens: Vec<Token> = (0..keys).map(|_| Token(self.next_number())).collect();
+        let mut tokens: Vec<Token> = (0..keys).map(|_| Token(self.next_number())).collect();
+        if Mutant::SameToken.is_on() {
+            tokens.fill(Token(1));
+        }
         let row = self.sagas.get_mut(saga_id)?;
         row.header.wake = Wake::InMemory;
         row.ticket.as_mut()?.tokens.clone_from(&tokens);
@@ -103,7 +107,10 @@ impl State {
         row.lock_keys.iter().all(|key| {
             self.queues
                 .get(key)
-                .and_then(|queue| queue.keys().next())
+                .and_then(|queue| {
+                    let mut all = queue.keys();
+                    if Mutant::TicketOrder.is_on() { all.next_back() } else { all.next() }
+                })
                 .is_some_and(|first| *first == ticket.position)
         })
     }
