@@ -86,9 +86,10 @@ pub struct State {
     owners: Vec<Owner>,
     /// A write whose owner is gone, with its epoch.
     stray: Option<(u8, Node)>,
-    /// Requests that nobody waits for and that may arrive at any time, one bit each.
+    /// Requests that nobody waits for, that may arrive at any time and would then change something:
+    /// one bit each.
     late: u16,
-    /// Requests that were sent ever.
+    /// Forward calls that were sent ever.
     sent: u16,
     effects: [Effect; 3],
     takeovers: u8,
@@ -235,7 +236,9 @@ impl Lease {
             let is_call = matches!(one, Do::Call(..));
             if is_call {
                 self.watch(state, at, call);
-                state.sent |= bit(call);
+                if call.op.is_forward() {
+                    state.sent |= bit(call);
+                }
             }
             let line = if is_call { Line::Sent } else { Line::Draining };
             let owner = &mut state.owners[at];
@@ -296,6 +299,20 @@ impl Lease {
             (true, Effect::None | Effect::Done) => (Effect::Done, Reply::Done),
             (false, Effect::None) if is_forgotten => (Effect::None, Reply::Done),
             (false, _) => (Effect::Void, Reply::Done),
+        }
+    }
+
+    /// What would change nothing now would not later either: it need not be kept.
+    fn forget_useless(&self, state: &mut State) {
+        for step in self.machine.definition().indices() {
+            let (forward, undo) = (Op::Action, Op::Compensation);
+            let effect = state.effects[step.get()];
+            if effect != Effect::None {
+                state.late &= !bit(CallId { step, op: forward });
+            }
+            if effect == Effect::Void {
+                state.late &= !bit(CallId { step, op: undo });
+            }
         }
     }
 
@@ -518,6 +535,7 @@ impl Model for Lease {
             }
             Action::Tell(at, told) => self.wish(&mut state, at, told),
         }
+        self.forget_useless(&mut state);
         Some(state)
     }
 

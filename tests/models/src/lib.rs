@@ -22,4 +22,5 @@ pub mod explored;
 pub mod lease;
 pub mod machine;
 pub mod redlock;
+pub mod tcc;
 pub mod tickets;

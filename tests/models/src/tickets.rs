@@ -353,8 +353,8 @@ impl Model for Tickets {
             Property::<Self>::always("two never hold a key", |model, state| {
                 !state.overlapped && model.is_exclusive(state)
             }),
-            Property::<Self>::always("first come, first served", |model, state| {
-                model.is_in_order(state)
+            Property::<Self>::always("first come, first served", |_, state| {
+                Self::is_in_order(state)
             }),
             Property::<Self>::always("tokens grow with every grant", |_, state| !state.regressed),
             Property::<Self>::always("every saga gets its turn", |model, state| {
@@ -385,7 +385,7 @@ impl Tickets {
 
     /// Whether who holds a key stands before all who wait for it, and sagas stand in the same order
     /// in all the queues that they share.
-    fn is_in_order(&self, state: &State) -> bool {
+    fn is_in_order(state: &State) -> bool {
         let is_granted = |ticket: &Ticket| ticket.1.is_some();
         let holders_first =
             state.queues.iter().all(|queue| queue.is_sorted_by_key(|it| !is_granted(it)));

@@ -14,8 +14,14 @@ fn two_steps_hold() {
 }
 
 #[test]
+fn two_steps_with_more_attempts_hold() {
+    let bounds = Bounds { attempts: (2, 2), ..two_steps() };
+    holds("lease: two steps, more attempts", Lease::new(bounds, None));
+}
+
+#[test]
 fn three_steps_hold() {
-    let bounds = Bounds { attempts: (2, 1), crashes: 0, ..Bounds::row(&["a", "b", "c"]) };
+    let bounds = Bounds { attempts: (2, 1), ..Bounds::row(&["a", "b", "c"]) };
     holds("lease: three steps", Lease::new(bounds, None));
 }
 
@@ -33,7 +39,7 @@ fn a_pivot_holds() {
 
 #[test]
 fn parallel_steps_hold() {
-    let bounds = Bounds { attempts: (1, 1), crashes: 0, ..Bounds::parallel() };
+    let bounds = Bounds { attempts: (1, 1), ..Bounds::parallel() };
     holds("lease: parallel steps, taken over", Lease::new(bounds, None));
 }
 
@@ -45,7 +51,7 @@ fn parallel_steps_that_crash_hold() {
 
 #[test]
 fn an_operator_who_races_holds() {
-    let bounds = Bounds { operator: true, crashes: 0, ..two_steps() };
+    let bounds = Bounds { operator: true, ..two_steps() };
     holds("lease: operator", Lease::new(bounds, None));
 }
 
@@ -57,7 +63,7 @@ fn an_operator_who_races_with_a_pivot_holds() {
 
 #[test]
 fn connections_that_fail_hold() {
-    let bounds = Bounds { unsent: true, crashes: 0, ..two_steps() };
+    let bounds = Bounds { unsent: true, ..two_steps() };
     holds("lease: failed connections", Lease::new(bounds, None));
 }
 
