@@ -15,7 +15,7 @@ use crate::engine::Inner;
 use crate::journal::Change;
 use crate::live::{CommandReply, CompleteReply, Message};
 use crate::message::{InboxMessage, InboxResult};
-use crate::ownership::{Owned, Work};
+use crate::ownership::Work;
 
 /// How a saga was found in the store, under an epoch.
 pub(crate) type Found = fn(u64) -> Input;
@@ -47,7 +47,7 @@ impl Inner {
             let owned = self.ownership.ready();
             let leases: Vec<Lease> = owned.iter().map(|own| own.lease()).collect();
             if !leases.is_empty() {
-                self.claim_due(&owned, &leases).await;
+                self.claim_due().await;
                 self.read_inbox(&leases, &mut in_progress).await;
             }
             tokio::select! {
@@ -59,15 +59,26 @@ impl Inner {
         }
     }
 
-    async fn claim_due(self: &Arc<Self>, owned: &[Arc<Owned>], leases: &[Lease]) {
+    async fn claim_due(self: &Arc<Self>) {
         loop {
-            match self.store.claim_due(leases, PAGE).await {
+            // Counted as work from before the claim, so that a hand-over waits for what is claimed.
+            let ready = self.ownership.ready();
+            let works = ready.iter().filter_map(|own| self.ownership.work_on(own.partition()));
+            let works: Vec<Work> = works.collect();
+            let leases: Vec<Lease> = works.iter().map(|work| work.owned().lease()).collect();
+            if leases.is_empty() {
+                return;
+            }
+            match self.store.claim_due(&leases, PAGE).await {
                 Ok(page) => {
                     let is_last = page.len() < usize::from(PAGE);
                     for stored in page {
                         // Under the lease that it was claimed with: if that is lost by now, who
                         // has the partition finds the saga in memory and recovers it.
-                        let own = owned.iter().find(|own| own.partition() == stored.partition);
+                        let own = works
+                            .iter()
+                            .map(Work::owned)
+                            .find(|own| own.partition() == stored.partition);
                         if let Some(own) = own.filter(|own| !own.is_lost()) {
                             self.adopt(own.work(), stored, loaded, None).await;
                         }
