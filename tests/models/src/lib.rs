@@ -13,12 +13,15 @@
     clippy::panic,
     clippy::print_stdout,
     clippy::missing_panics_doc,
+    clippy::trivially_copy_pass_by_ref,
+    clippy::unused_self,
     clippy::wildcard_enum_match_arm,
     missing_docs,
     reason = "test code: a wrong model must stop the test"
 )]
 
 pub mod explored;
+pub mod handover;
 pub mod lease;
 pub mod machine;
 pub mod redlock;

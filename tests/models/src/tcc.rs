@@ -4,37 +4,17 @@
 //! What its owner writes is durable at once here, and it is taken over at any moment; what lies
 //! between is looked at in the model of lease and decision. A deadline may pass at any moment.
 
+mod cast;
+
 use std::sync::Arc;
 
-use amends_core::definition::{Branch, BranchCall, BranchWork, Digest, NestedSaga};
-use amends_core::saga::{CallId, CallState, Decision, Op, Parent, Saga, Status};
-use amends_core::{DefinitionName, Json, ParticipantName, SagaId, StepId};
-use serde_json::json;
+use amends_core::definition::BranchWork;
+use amends_core::saga::{CallId, CallState, Decision, Op, Saga, Status};
 use stateright::{Model, Property};
 
+pub use cast::{Bounds, Fault};
+
 use crate::machine::{Choice, Do, Machine, Moved, Node, Reply, Told};
-
-/// Something to be done wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// A commit that is asked for again forgets the confirms that are under way.
-    ConfirmDropped,
-    /// The deadline of a nested saga undoes it although it has done its part.
-    ChildExpiresPrepared,
-    /// A branch is taken in although the transaction is decided.
-    EnlistAfterDecision,
-    /// An undo that finds no nested saga leaves nothing that a late start would find.
-    NoTombstone,
-}
-
-/// How much may happen.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// Takeovers of the transaction or its nested saga.
-    pub takeovers: u8,
-    /// Attempts of forward calls, and of confirms and undos.
-    pub attempts: (u32, u32),
-}
 
 /// The model.
 #[derive(Debug)]
@@ -142,20 +122,7 @@ fn bit(to: To, op: Op) -> u16 {
 
 impl Tcc {
     pub fn new(bounds: Bounds, fault: Option<Fault>) -> Self {
-        let (forward, other) = bounds.attempts;
-        let document = json!({ "name": "p", "mode": "interactive" });
-        let mut parent = Machine::new(&document, forward, other);
-        parent.branches = branches();
-        let path = json!({ "path": "/x" });
-        let step = json!({
-            "id": "x", "participant": "p", "try": path, "confirm": path, "cancel": path
-        });
-        let child = Machine::new(&json!({ "name": "c", "steps": [step] }), forward, other);
-        let child = child.accepting(|accepted| {
-            accepted.saga_id = SagaId::new("s.n").unwrap();
-            let (saga_id, branch) = (SagaId::new("s").unwrap(), StepId::new("n").unwrap());
-            accepted.parent = Some(Parent { saga_id, branch });
-        });
+        let (parent, child) = cast::machines(bounds);
         Self { parent, child, bounds, fault }
     }
 
@@ -412,28 +379,6 @@ impl Tcc {
                 || is_over(parent.status()) && child.is_none_or(|child| is_over(child.status()))
                 || looks())
     }
-}
-
-fn branches() -> Vec<Branch> {
-    let call = || BranchCall {
-        method: "POST".to_owned(),
-        path: "/x".to_owned(),
-        body: None,
-        headers: Vec::new(),
-        timeout: None,
-        retry: None,
-    };
-    let participant = ParticipantName::new("p").unwrap();
-    let tcc = BranchWork::Tcc { participant, confirm: call(), cancel: call() };
-    let nested = BranchWork::Saga(NestedSaga {
-        saga_id: SagaId::new("s.n").unwrap(),
-        definition: Digest("0".repeat(64)),
-        definition_name: DefinitionName::new("c").unwrap(),
-        definition_version: None,
-        input: Json::null(),
-    });
-    let branch = |id, work| Branch { id: StepId::new(id).unwrap(), after: None, work };
-    vec![branch("b", tcc), branch("n", nested)]
 }
 
 impl State {
