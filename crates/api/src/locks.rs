@@ -93,9 +93,9 @@ async fn show_lock(
 
 /// Take a lock key away.
 ///
-/// The saga that holds it loses all its lock keys: otherwise it could wait for itself. Its
-/// definition's `on_lost` says whether it goes on, stands at the end of the queues again, or
-/// aborts. The key's token is raised, so that participants with a barrier refuse its late calls.
+/// The saga that holds it loses all its lock keys: otherwise it could wait for itself. It stands at
+/// the end of the queues again and goes on when it has them, backward if its definition says
+/// `on_lost: abort` and commit is not decided. The key's token is raised, so that participants with a barrier refuse its late calls.
 #[utoipa::path(
     post,
     path = "/v1/locks/{key}/release",

@@ -221,14 +221,12 @@ impl LockPage {
 
 const fn consequence(on_lost: OnLost) -> &'static str {
     match on_lost {
-        OnLost::Fence => {
-            "It goes on without them, and participants refuse its calls once they have seen a \
-             newer token."
+        OnLost::Fence | OnLost::Pause => {
+            "It stands at the end of the queues again, and starts no call until it has its keys."
         }
-        OnLost::Pause => {
-            "It stands at the end of the queues again, and starts no forward call until it has \
-             its keys."
+        OnLost::Abort => {
+            "It aborts, unless commit is decided already, and undoes its work when it has its keys \
+             again: it stands at the end of the queues."
         }
-        OnLost::Abort => "It aborts and undoes its work, unless commit is decided already.",
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn rows(saga: &Saga, places: &[SagaLock]) -> Vec<KeyRow> {
             key: key.to_string(),
             link: lock_link(key.as_str()),
             holds: place.is_some_and(|place| place.token.is_some()),
-            words: place.map_or_else(|| past(saga, last), present),
+            words: place.map_or_else(|| past(last), present),
             holder: holder
                 .filter(|holder| *holder != saga.id())
                 .map(ToString::to_string)
@@ -55,10 +55,9 @@ fn present(place: &SagaLock) -> String {
 }
 
 /// Without a ticket: it has none any more, or never had one.
-fn past(saga: &Saga, token: Option<u64>) -> String {
-    match (token, saga.status().is_terminal()) {
-        (Some(token), true) => format!("given back, had fencing token {token}"),
-        (Some(token), false) => format!("taken away, goes on with fencing token {token}"),
-        (None, _) => "not held".to_owned(),
+fn past(token: Option<u64>) -> String {
+    match token {
+        Some(token) => format!("given back, had fencing token {token}"),
+        None => "not held".to_owned(),
     }
 }

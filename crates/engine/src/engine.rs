@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use amends_core::definition::Mode;
 use amends_core::saga::{Saga, Status};
 use amends_core::{SagaId, Timestamp};
 use amends_ports::store::{self, CoordinatorId, JournalPage, Partition};
@@ -198,6 +199,8 @@ impl Engine {
         const PAUSE_MAX: Duration = Duration::from_millis(500);
         let until = self.0.clock.elapsed() + at_most;
         let mut pause = Duration::from_millis(20);
+        // As far as is known: a summary does not tell, and a journal is not read at every look.
+        let mut is_interactive = true;
         loop {
             let left = until.saturating_sub(self.0.clock.elapsed());
             let (sender, receiver) = oneshot::channel();
@@ -218,11 +221,13 @@ impl Engine {
                     return self.0.detail(saga_id).await;
                 }
                 Some(_) if left.is_zero() => return self.0.detail(saga_id).await,
-                Some((_, summary)) if summary.status == Status::Running => {
+                Some((_, summary)) if is_interactive && summary.status == Status::Running => {
                     let detail = self.0.detail(saga_id).await?;
                     if detail.as_ref().is_some_and(|detail| detail.saga.waits_for_client()) {
                         return Ok(detail);
                     }
+                    let mode = detail.map(|detail| detail.saga.mode());
+                    is_interactive = mode == Some(Mode::Interactive);
                 }
                 Some(_) => {}
             }

@@ -115,20 +115,14 @@ impl Guards {
     }
 
     /// Notes how a guard stands; true if that is news for its saga.
-    fn update(
-        &self,
-        guard: &Guard,
-        until: Option<Duration>,
-        is_taken: bool,
-        now: Duration,
-    ) -> bool {
+    fn update(&self, guard: &Guard, until: Duration, is_taken: bool, now: Duration) -> bool {
         let mut kept = self.kept.lock();
         let Some(own) = kept.get_mut(&guard.holder.saga_id).filter(|own| own.guard == *guard)
         else {
             return false;
         };
         let was = (own.until > now, own.is_taken);
-        own.until = until.unwrap_or(own.until);
+        own.until = until;
         own.is_taken = is_taken;
         was != (own.until > now, own.is_taken)
     }
@@ -226,7 +220,6 @@ impl Inner {
                         let Some(guard) = guard else { continue };
                         self.guards.keep(guard, own.lease(), Duration::ZERO);
                     }
-                    self.guards.work.notify_one();
                     if is_last {
                         return;
                     }
@@ -289,12 +282,12 @@ impl Inner {
                 let is_news = match result {
                     Ok(validity) => {
                         extended.push(guard.clone());
-                        self.guards.update(guard, Some(now + validity), false, now)
+                        self.guards.update(guard, now + validity, false, now)
                     }
                     // Whether somebody else has it shows when it is set again.
                     Err(error @ (GuardError::Lost { .. } | GuardError::Busy { .. })) => {
                         self.warn_of_guard(guard, &error);
-                        self.guards.update(guard, Some(Duration::ZERO), false, now)
+                        self.guards.update(guard, Duration::ZERO, false, now)
                     }
                     // It holds on until its time is over.
                     Err(error @ GuardError::NoQuorum(_)) => {
@@ -328,12 +321,12 @@ impl Inner {
             let Some((result, guard)) = setting.next().await else { return all_hold };
             let now = self.clock.elapsed();
             let is_news = match &result {
-                Ok(validity) => self.guards.update(&guard, Some(now + *validity), false, now),
+                Ok(validity) => self.guards.update(&guard, now + *validity, false, now),
                 Err(error) => {
                     all_hold = false;
                     self.warn_of_guard(&guard, error);
                     let is_taken = matches!(error, GuardError::Busy { .. });
-                    self.guards.update(&guard, Some(Duration::ZERO), is_taken, now)
+                    self.guards.update(&guard, Duration::ZERO, is_taken, now)
                 }
             };
             if result.is_ok() && !self.is_kept(&guard) {

@@ -225,13 +225,13 @@ impl Inner {
     }
 
     fn callback_token(&self, key: &CallKey) -> String {
-        hex(&self.mac(&key.to_string()))
+        half_hex(&self.mac(&key.to_string()).finalize().into_bytes())
     }
 
     /// See [`amends_ports::GuardHolder::nonce`].
     pub(crate) fn guard_nonce(&self, saga_id: &SagaId) -> String {
         // A saga's id holds no blank, so no callback's text is the same.
-        hex(&self.mac(&format!("guard {saga_id}")))
+        half_hex(&self.mac(&format!("guard {saga_id}")).finalize().into_bytes())
     }
 
     fn is_callback_token(&self, key: &CallKey, token: &str) -> bool {
@@ -256,11 +256,10 @@ impl Inner {
     }
 }
 
-/// The first half of a keyed hash, as 32 hex digits.
-fn hex(mac: &Hmac<Sha256>) -> String {
+/// The first half of a hash of 32 bytes, as 32 hex digits.
+pub(crate) fn half_hex(hash: &[u8]) -> String {
     use std::fmt::Write as _;
-    let bytes = mac.clone().finalize().into_bytes();
-    bytes.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
+    hash.iter().take(16).fold(String::with_capacity(32), |mut text, byte| {
         // Writing into a String cannot fail.
         let _ = write!(text, "{byte:02x}");
         text

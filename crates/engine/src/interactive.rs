@@ -1,16 +1,14 @@
 //! Interactive transactions: adding branches.
 
-use std::sync::Arc;
-
 use amends_core::definition::{
     Branch, BranchDocument, BranchWork, Definition, Fault, FaultCode, Mode, NestedSaga,
 };
 use amends_core::saga::{Actor, Command, Refusal, Saga};
-use amends_core::{DefinitionName, Json, LockKey, SagaId, StepId};
+use amends_core::{DefinitionName, Json, SagaId, StepId};
 use amends_ports::store;
 
 use crate::submit::lock_keys;
-use crate::{Chosen, CommandError, Engine, SagaDetail, Submission, SubmitError, nested};
+use crate::{CommandError, Engine, SagaDetail, nested};
 
 /// A branch that was added, now or before.
 #[derive(Clone, Debug)]
@@ -126,10 +124,11 @@ impl Engine {
         &self,
         parent: &Saga,
         saga_id: &SagaId,
-        definition: &Arc<Definition>,
+        definition: &Definition,
         input: &Json,
     ) -> Result<Vec<Fault>, EnlistError> {
-        let keys = match keys_of(definition, saga_id, input, parent) {
+        let labels = &parent.accepted().labels;
+        let keys = match lock_keys(definition, saga_id, input, labels, &[]) {
             Ok(keys) => keys,
             Err(error) => {
                 return Ok(vec![Fault::new("/saga/input", FaultCode::BadId, error.to_string())]);
@@ -140,7 +139,8 @@ impl Engine {
             let BranchWork::Saga(other) = &branch.work else { continue };
             let found = self.inner().compiled(&other.definition).await;
             let Some(own) = found.map_err(EnlistError::Unavailable)? else { continue };
-            let own = keys_of(&own, &other.saga_id, &other.input, parent).unwrap_or_default();
+            let own =
+                lock_keys(&own, &other.saga_id, &other.input, labels, &[]).unwrap_or_default();
             held.push((format!("branch {}", branch.id), own));
         }
         Ok(held
@@ -157,22 +157,6 @@ impl Engine {
             })
             .collect())
     }
-}
-
-/// The lock keys of a nested saga.
-fn keys_of(
-    definition: &Arc<Definition>,
-    saga_id: &SagaId,
-    input: &Json,
-    parent: &Saga,
-) -> Result<Vec<LockKey>, SubmitError> {
-    let chosen = Chosen::Known { definition: Arc::clone(definition), version: None };
-    let submission = Submission {
-        input: input.clone(),
-        labels: parent.accepted().labels.clone(),
-        ..Submission::new(chosen, String::new())
-    };
-    lock_keys(definition, saga_id, &submission)
 }
 
 /// Why sagas of a definition cannot be a part of another one: that one may have to undo them.

@@ -19,6 +19,7 @@ use amends_core::saga::{
 use sha2::{Digest as _, Sha256};
 
 use crate::engine::Inner;
+use crate::inbox::half_hex;
 use crate::submit::{Chosen, Submission};
 use crate::{CommandError, Engine, SagaDetail, SubmitError};
 
@@ -185,7 +186,6 @@ impl Inner {
 fn judge(detail: &SagaDetail, op: Op) -> Option<Answer> {
     let saga = &detail.saga;
     let reason = || saga.standing_reason().unwrap_or_else(|| "no reason is known".to_owned());
-    let output = || saga.output().cloned();
     match (op, saga.status()) {
         (Op::Try | Op::Action, _) if saga.is_prepared() => Some(Answer::succeeded(None)),
         (Op::Try | Op::Action, _) if saga.decision() == Some(Decision::Abort) => Some(failed(
@@ -193,7 +193,7 @@ fn judge(detail: &SagaDetail, op: Op) -> Option<Answer> {
             true,
             format!("the nested saga aborts: {}", reason()),
         )),
-        (Op::Confirm, Status::Completed) => Some(Answer::succeeded(output())),
+        (Op::Confirm, Status::Completed) => Some(Answer::succeeded(saga.output().cloned())),
         (Op::Cancel | Op::Compensation, Status::Compensated) => Some(Answer::succeeded(None)),
         (_, Status::Abandoned) => Some(failed(
             OutcomeKind::Refused,
@@ -222,12 +222,7 @@ fn digest(nested: &NestedSaga) -> String {
     let mut hash = Sha256::new();
     hash.update(nested.definition.0.as_bytes());
     hash.update(nested.input.as_str().as_bytes());
-    hash.finalize().iter().take(16).fold(String::from("nested:"), |mut text, byte| {
-        use std::fmt::Write as _;
-        // Writing to a `String` cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    format!("nested:{}", half_hex(&hash.finalize()))
 }
 
 /// The id of the saga that a branch is.

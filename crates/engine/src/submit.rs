@@ -192,7 +192,10 @@ impl Inner {
         let saga_id = submission.saga_id.clone().unwrap_or_else(|| self.ids.saga_id());
         // One that will never run needs no keys, and would never give them back.
         let lock_keys = match submission.cancelled {
-            None => lock_keys(definition, &saga_id, submission)?,
+            None => {
+                let Submission { input, labels, lock_keys: more, .. } = submission;
+                lock_keys(definition, &saga_id, input, labels, more)?
+            }
             Some(_) => Vec::new(),
         };
         let own = (definition.mode == Mode::Interactive).then_some(INTERACTIVE_DEADLINE);
@@ -356,22 +359,17 @@ impl Inner {
     }
 }
 
-/// The saga's lock keys, sorted, each once.
+/// A saga's lock keys, those of its definition and `more`, sorted, each once.
 pub(crate) fn lock_keys(
     definition: &Definition,
     saga_id: &SagaId,
-    submission: &Submission,
+    input: &Json,
+    labels: &BTreeMap<String, String>,
+    more: &[LockKey],
 ) -> Result<Vec<LockKey>, SubmitError> {
-    let mut keys = submission.lock_keys.clone();
+    let mut keys = more.to_vec();
     let templates = definition.lock.as_ref().map_or(&[][..], |lock| &lock.keys);
-    let scope = Scope {
-        saga_id,
-        labels: &submission.labels,
-        input: &submission.input,
-        steps: Vec::new(),
-        step_key: None,
-        forward: None,
-    };
+    let scope = Scope { saga_id, labels, input, steps: Vec::new(), step_key: None, forward: None };
     for (index, template) in templates.iter().enumerate() {
         let wrong = |detail: String| SubmitError::LockKey { index, detail };
         let text = template.render_text(&scope).map_err(|error| wrong(error.to_string()))?;

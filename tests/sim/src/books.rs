@@ -43,7 +43,6 @@ pub(crate) struct Books {
     tokens: BTreeMap<LockKey, Token>,
     /// Without it every call takes effect: for a planted fault.
     pub(crate) has_no_barrier: bool,
-    pub(crate) has_no_fence: bool,
 }
 
 impl Books {
@@ -68,7 +67,7 @@ impl Books {
         }
         for (key, token) in tokens {
             let highest = self.tokens.entry(key.clone()).or_insert(*token);
-            if token < highest && !self.has_no_fence {
+            if token < highest {
                 return Said::Refused;
             }
             *highest = (*highest).max(*token);
