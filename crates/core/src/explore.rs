@@ -12,7 +12,7 @@ use crate::saga::{
     Accepted, Answer, AttemptFailure, CallId, CallState, Effect, Handled, Input, Op, OutcomeKind,
     Problem, Saga, Status,
 };
-use crate::{Json, SagaId, StepId, StepIndex, Timestamp};
+use crate::{SagaId, StepId, StepIndex, Timestamp};
 
 /// Most inputs that one run may take; far above what 100 steps with 1,000 attempts each need.
 const INPUTS_MAX: usize = 1_000_000;
@@ -136,22 +136,7 @@ fn run(definition: &Arc<Definition>, failures: Vec<Failure>) -> Run {
 fn accepted(definition: &Definition) -> Accepted {
     #[expect(clippy::expect_used, reason = "the text is a valid id")]
     let saga_id = SagaId::new("explore").expect("letters only");
-    Accepted {
-        saga_id,
-        definition: definition.digest.clone(),
-        definition_name: definition.name.clone(),
-        definition_version: None,
-        input: Json::null(),
-        labels: std::collections::BTreeMap::new(),
-        lock_keys: Vec::new(),
-        start_at: None,
-        deadline_at: None,
-        lock_wait_until: None,
-        traceparent: None,
-        prepared: None,
-        cancelled: None,
-        parent: None,
-    }
+    Accepted::new(saga_id, definition)
 }
 
 /// The next retry by itself. A stuck call counts as the end of a run.

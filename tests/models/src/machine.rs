@@ -13,7 +13,7 @@ use amends_core::saga::{
     Accepted, Actor, Answer, AttemptFailure, CallId, CallState, Command, Decision, Effect, Event,
     Handled, Input, OutcomeKind, Problem, Record, Saga,
 };
-use amends_core::{Jitter, Json, RetryPolicy, SagaId, StepIndex, Timestamp};
+use amends_core::{Jitter, RetryPolicy, SagaId, StepIndex, Timestamp};
 use parking_lot::Mutex;
 use serde_json::Value;
 
@@ -115,22 +115,7 @@ impl Machine {
     pub fn new(document: &Value, forward_attempts: u32, other_attempts: u32) -> Self {
         let parsed = parse(document, &Registry::default());
         let definition = parsed.definition.unwrap_or_else(|| panic!("{:?}", parsed.faults));
-        let accepted = Accepted {
-            saga_id: SagaId::new("s").unwrap(),
-            definition: definition.digest.clone(),
-            definition_name: definition.name.clone(),
-            definition_version: None,
-            input: Json::null(),
-            labels: std::collections::BTreeMap::new(),
-            lock_keys: Vec::new(),
-            start_at: None,
-            deadline_at: None,
-            lock_wait_until: None,
-            traceparent: None,
-            prepared: None,
-            cancelled: None,
-            parent: None,
-        };
+        let accepted = Accepted::new(SagaId::new("s").unwrap(), &definition);
         let table = Mutex::default();
         let branches = Vec::new();
         Self { definition, accepted, branches, forward_attempts, other_attempts, table }

@@ -58,15 +58,27 @@ fn check_ids(reader: &mut Reader, draft: &Draft) {
 }
 
 fn check_participants(reader: &mut Reader, draft: &Draft, registry: &Registry) {
-    let Some(known) = &registry.participants else { return };
     for step in &draft.steps {
-        let Some(name) = step.participant.as_ref().filter(|name| !known.contains_key(name)) else {
-            continue;
-        };
-        let hint = suggestion(name.as_str(), known.keys().map(ParticipantName::as_str));
-        let detail = format!("no participant {name:?} is registered; register it first{hint}");
-        reader.fault(&below(&step.pointer, "participant"), FaultCode::UnknownParticipant, detail);
+        if let Some(name) = &step.participant {
+            check_participant(reader, &below(&step.pointer, "participant"), name, registry);
+        }
     }
+}
+
+/// That a participant is registered, as far as that is known.
+pub(super) fn check_participant(
+    reader: &mut Reader,
+    pointer: &str,
+    name: &ParticipantName,
+    registry: &Registry,
+) {
+    let Some(known) = registry.participants.as_ref().filter(|known| !known.contains_key(name))
+    else {
+        return;
+    };
+    let hint = suggestion(name.as_str(), known.keys().map(ParticipantName::as_str));
+    let detail = format!("no participant {name:?} is registered; register it first{hint}");
+    reader.fault(pointer, FaultCode::UnknownParticipant, detail);
 }
 
 fn check_step(reader: &mut Reader, step: &StepDraft) {

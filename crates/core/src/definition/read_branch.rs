@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 
-use super::check::Registry;
+use super::check::{Registry, check_participant};
 use super::field::{Fields, Reader, below};
 use super::read::{DAY, SHORTEST, read_retry};
-use super::read_operation::{PATH_BYTES_MAX, read_literal_headers, read_method};
-use super::suggest::suggestion;
+use super::read_operation::{
+    read_literal_headers, read_method, read_path_text, refuse_body_of_get,
+};
 use super::{Branch, BranchCall, BranchWork, CheckBack, Fault, FaultCode};
 use crate::expression::PathTemplate;
 use crate::{DefinitionName, Json, ParticipantName, RetryPolicy, StepId};
@@ -63,7 +64,7 @@ pub fn parse_check_back(value: &Value, registry: &Registry) -> Result<CheckBack,
     let known: Vec<&str> = CALL_FIELDS.iter().copied().chain(["participant"]).collect();
     let read = reader.object(value, "", &known).and_then(|fields| {
         let participant = read_participant(&mut reader, &fields, registry);
-        let call = read_call_fields(&mut reader, &fields, "GET", RetryPolicy::PERSISTENT);
+        let call = read_call_fields(&mut reader, &fields, "GET");
         Some(CheckBack { participant: participant?, call: call? })
     });
     match read.filter(|_| reader.faults.is_empty()) {
@@ -170,11 +171,7 @@ fn read_participant(
     let name = ParticipantName::new(text)
         .map_err(|why| reader.fault(&pointer, FaultCode::BadId, format!("the name {why}")))
         .ok()?;
-    if let Some(known) = registry.participants.as_ref().filter(|known| !known.contains_key(&name)) {
-        let hint = suggestion(text, known.keys().map(ParticipantName::as_str));
-        let detail = format!("no participant {text:?} is registered; register it first{hint}");
-        reader.fault(&pointer, FaultCode::UnknownParticipant, detail);
-    }
+    check_participant(reader, &pointer, &name, registry);
     Some(name)
 }
 
@@ -201,35 +198,23 @@ fn read_after(reader: &mut Reader, fields: &Fields<'_, '_>) -> Option<Vec<StepId
 fn read_call(reader: &mut Reader, fields: &Fields<'_, '_>, name: &str) -> Option<BranchCall> {
     let (value, pointer) = fields.get(name)?;
     let fields = reader.object(value, &pointer, CALL_FIELDS)?;
-    read_call_fields(reader, &fields, "POST", RetryPolicy::PERSISTENT)
+    read_call_fields(reader, &fields, "POST")
 }
 
 fn read_call_fields(
     reader: &mut Reader,
     fields: &Fields<'_, '_>,
     method: &str,
-    base: RetryPolicy,
 ) -> Option<BranchCall> {
     let method = read_method(reader, fields, method);
-    let body = fields.get("body");
-    if let (Some((_, pointer)), "GET") = (&body, method.as_str()) {
-        let detail = "a GET has no body; put the values into the path's query";
-        reader.fault(pointer, FaultCode::FieldConflict, detail);
-    }
+    refuse_body_of_get(reader, fields, &method);
+    let body = fields.get("body").map(|(value, _)| Json::from_value(value));
     let headers = read_literal_headers(reader, fields);
     let timeout = reader.duration(fields, "timeout", SHORTEST..=DAY);
-    let retry = read_retry(reader, fields).resolve(base);
-    let (value, pointer) =
-        reader.required(fields, "path", "where the call goes, such as /orders")?;
-    let path = reader.text(value, &pointer)?.to_owned();
-    if path.len() > PATH_BYTES_MAX {
-        let detail = format!("a path has at most {PATH_BYTES_MAX} bytes");
-        reader.fault(&pointer, FaultCode::TooLarge, detail);
-    } else {
-        for why in PathTemplate::literal_faults(&path) {
-            reader.fault(&pointer, FaultCode::WrongType, why);
-        }
+    let retry = read_retry(reader, fields).resolve(RetryPolicy::PERSISTENT);
+    let (path, pointer) = read_path_text(reader, fields)?;
+    for why in PathTemplate::literal_faults(path) {
+        reader.fault(&pointer, FaultCode::WrongType, why);
     }
-    let body = body.map(|(value, _)| Json::from_value(value));
-    Some(BranchCall { method, path, body, headers, timeout, retry })
+    Some(BranchCall { method, path: path.to_owned(), body, headers, timeout, retry })
 }

@@ -17,7 +17,7 @@ const HEADERS_MAX: usize = 32;
 const HEADER_NAME_BYTES_MAX: usize = 128;
 
 /// Most bytes of a path as it is written.
-pub(super) const PATH_BYTES_MAX: usize = 8 * 1024;
+const PATH_BYTES_MAX: usize = 8 * 1024;
 
 const FIELDS: &[&str] = &["method", "path", "body", "headers", "timeout", "retry"];
 
@@ -38,10 +38,7 @@ pub(super) fn read_operation(
         return OperationDraft::default();
     };
     let method = read_method(reader, &fields, "POST");
-    if method == "GET" && fields.has("body") {
-        let detail = "a GET has no body; put the values into the path's query";
-        reader.fault(&below(pointer, "body"), FaultCode::FieldConflict, detail);
-    }
+    refuse_body_of_get(reader, &fields, &method);
     OperationDraft {
         method,
         path: read_path(reader, &fields, place).unwrap_or_default(),
@@ -70,18 +67,31 @@ pub(super) fn read_method(reader: &mut Reader, fields: &Fields<'_, '_>, default:
     default()
 }
 
-fn read_path(reader: &mut Reader, fields: &Fields<'_, '_>, place: Place) -> Option<PathTemplate> {
+pub(super) fn refuse_body_of_get(reader: &mut Reader, fields: &Fields<'_, '_>, method: &str) {
+    if method == "GET" && fields.has("body") {
+        let detail = "a GET has no body; put the values into the path's query";
+        reader.fault(&below(fields.pointer, "body"), FaultCode::FieldConflict, detail);
+    }
+}
+
+/// The text of the path, if it is not too long, and the pointer to it.
+pub(super) fn read_path_text<'v>(
+    reader: &mut Reader,
+    fields: &Fields<'v, '_>,
+) -> Option<(&'v str, String)> {
     let (value, pointer) =
         reader.required(fields, "path", "where the call goes, such as /orders")?;
     let text = reader.text(value, &pointer)?;
     if text.len() > PATH_BYTES_MAX {
-        reader.fault(
-            &pointer,
-            FaultCode::TooLarge,
-            format!("a path has at most {PATH_BYTES_MAX} bytes"),
-        );
+        let detail = format!("a path has at most {PATH_BYTES_MAX} bytes");
+        reader.fault(&pointer, FaultCode::TooLarge, detail);
         return None;
     }
+    Some((text, pointer))
+}
+
+fn read_path(reader: &mut Reader, fields: &Fields<'_, '_>, place: Place) -> Option<PathTemplate> {
+    let (text, pointer) = read_path_text(reader, fields)?;
     match PathTemplate::parse(text) {
         Ok(path) => {
             for reference in path.references() {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Actor, Answer, Op, Problem};
-use crate::definition::{Branch, CheckBack, Digest};
+use crate::definition::{Branch, CheckBack, Definition, Digest};
 use crate::{DefinitionName, Json, LockKey, SagaId, StepId, StepIndex, Timestamp};
 
 /// One fact and when it was known, by the clock of the coordinator that wrote it.
@@ -103,6 +103,28 @@ pub struct Accepted {
     /// The branch that this saga is, and whose decision it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
+}
+
+impl Accepted {
+    /// What a saga of an ad-hoc definition was accepted with, with nothing more said.
+    pub fn new(saga_id: SagaId, definition: &Definition) -> Self {
+        Self {
+            saga_id,
+            definition: definition.digest.clone(),
+            definition_name: definition.name.clone(),
+            definition_version: None,
+            input: Json::null(),
+            labels: BTreeMap::new(),
+            lock_keys: Vec::new(),
+            start_at: None,
+            deadline_at: None,
+            lock_wait_until: None,
+            traceparent: None,
+            prepared: None,
+            cancelled: None,
+            parent: None,
+        }
+    }
 }
 
 /// The branch of another saga.

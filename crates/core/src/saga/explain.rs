@@ -278,7 +278,7 @@ mod tests {
         Accepted, Actor, Answer, AttemptFailure, Command, Effect, Handled, Input, Op, OutcomeKind,
         Problem, Saga, Token,
     };
-    use crate::{Json, LockKey, SagaId, Timestamp};
+    use crate::{LockKey, SagaId, Timestamp};
 
     const PLAIN: &str = r"
         name: order
@@ -296,20 +296,9 @@ mod tests {
 
     fn accepted(definition: &Definition) -> Accepted {
         Accepted {
-            saga_id: SagaId::new("s-1").unwrap(),
-            definition: definition.digest.clone(),
-            definition_name: definition.name.clone(),
             definition_version: Some(1),
-            input: Json::null(),
-            labels: std::collections::BTreeMap::new(),
-            lock_keys: Vec::new(),
-            start_at: None,
             deadline_at: definition.deadline.map(|deadline| Timestamp(0).after(deadline)),
-            lock_wait_until: None,
-            traceparent: None,
-            prepared: None,
-            cancelled: None,
-            parent: None,
+            ..Accepted::new(SagaId::new("s-1").unwrap(), definition)
         }
     }
 

@@ -13,7 +13,7 @@ use crate::saga::{
     Accepted, Actor, Answer, AttemptFailure, Command, Effect, Handled, Input, Op, OutcomeKind,
     Record, Refusal, Saga, Token,
 };
-use crate::{Json, LockKey, SagaId, Timestamp};
+use crate::{LockKey, SagaId, Timestamp};
 
 /// One transaction and all that happened to it.
 pub(super) struct Case {
@@ -29,20 +29,8 @@ impl Case {
         let parsed = parse(document, &Registry::default());
         let base = parsed.definition.unwrap_or_else(|| panic!("{:?}", parsed.faults));
         let mut accepted = Accepted {
-            saga_id: SagaId::new("s-1").unwrap(),
-            definition: base.digest.clone(),
-            definition_name: base.name.clone(),
-            definition_version: None,
-            input: Json::null(),
-            labels: std::collections::BTreeMap::new(),
-            lock_keys: Vec::new(),
-            start_at: None,
             deadline_at: Some(Timestamp(60_000_000)),
-            lock_wait_until: None,
-            traceparent: None,
-            prepared: None,
-            cancelled: None,
-            parent: None,
+            ..Accepted::new(SagaId::new("s-1").unwrap(), &base)
         };
         change(&mut accepted);
         let is_locked = !accepted.lock_keys.is_empty();

@@ -11,7 +11,7 @@ use crate::saga::{
     Accepted, Actor, Answer, AttemptFailure, CallId, CallState, Command, Event, Handled, Input, Op,
     OutcomeKind, Saga,
 };
-use crate::{Json, SagaId, Timestamp};
+use crate::{SagaId, Timestamp};
 
 /// What a call is part of: the steps, what happens before it, and which call it is.
 struct Phase {
@@ -286,20 +286,5 @@ fn answered(call: CallId, attempt: u32, outcome: OutcomeKind, sent: bool) -> Inp
 }
 
 fn accepted(definition: &crate::definition::Definition) -> Accepted {
-    Accepted {
-        saga_id: SagaId::new("s-1").unwrap(),
-        definition: definition.digest.clone(),
-        definition_name: definition.name.clone(),
-        definition_version: None,
-        input: Json::null(),
-        labels: std::collections::BTreeMap::new(),
-        lock_keys: Vec::new(),
-        start_at: None,
-        deadline_at: None,
-        lock_wait_until: None,
-        traceparent: None,
-        prepared: None,
-        cancelled: None,
-        parent: None,
-    }
+    Accepted::new(SagaId::new("s-1").unwrap(), definition)
 }

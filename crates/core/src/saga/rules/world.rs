@@ -69,20 +69,15 @@ impl World {
             |is_wanted: bool, secs: i64| is_wanted.then_some(Timestamp(start.0 + secs * 1_000_000));
         let keys: &[&str] = if plan.locked { &["user:1", "user:2"] } else { &[] };
         let accepted = Accepted {
-            saga_id: SagaId::new("s-1").unwrap(),
-            definition: definition.digest.clone(),
-            definition_name: definition.name.clone(),
             definition_version: Some(1),
             input: Json::from_value(&Plan::input()),
-            labels: BTreeMap::new(),
             lock_keys: keys.iter().map(|key| LockKey::new(key).unwrap()).collect(),
             start_at: later(plan.start_later, 5),
             deadline_at: later(plan.deadline, 12),
             lock_wait_until: later(plan.locked && plan.lock_wait, 7),
-            traceparent: None,
             prepared: plan.role.check_back(),
-            cancelled: None,
             parent: plan.role.parent(),
+            ..Accepted::new(SagaId::new("s-1").unwrap(), &definition)
         };
         let (saga, handled) = Saga::accept(Arc::clone(&definition), accepted, start);
         let mut world = Self {
