@@ -1,5 +1,6 @@
 //! From a URL to a store whose schema is the one that this release needs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
@@ -7,6 +8,7 @@ use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnectOptions;
 use tokio::time::timeout;
 
+use super::generation::Generation;
 use super::load::InDoubt;
 use super::pool::{Pool, Session};
 use super::{Failure, PostgresOptions, PostgresStore, row};
@@ -63,14 +65,17 @@ impl PostgresStore {
             Pool::new(hosts.iter().map(with).collect(), connections_max, &options)
         };
         let setup = pool(&[("lock_timeout", "0".to_owned())], 1);
-        let partitions = prepare(&setup, &options).await?;
+        let generation = Arc::<Generation>::default();
+        let partitions = prepare(&setup, &options, &generation).await?;
         let mut common = settings(&options);
         common.extend(isolation(&setup).await?);
         let hot = [&common[..], &fixed_plans()].concat();
+        let checked = |settings: &[_], max| pool(settings, max).checked_by(&generation);
         Ok(Self {
-            hot: pool(&hot, options.connections_max),
-            lists: pool(&common, options.list_connections_max),
-            control: pool(&common, CONTROL_CONNECTIONS),
+            hot: checked(&hot, options.connections_max),
+            lists: checked(&common, options.list_connections_max),
+            control: checked(&common, CONTROL_CONNECTIONS),
+            generation,
             partitions,
             in_doubt: InDoubt::default(),
         })
@@ -142,7 +147,11 @@ pub fn hot_settings() -> Vec<(&'static str, String)> {
 }
 
 /// Checks the server, runs the migrations, answers how many partitions there are.
-async fn prepare(setup: &Pool, options: &PostgresOptions) -> Result<u16, OpenError> {
+async fn prepare(
+    setup: &Pool,
+    options: &PostgresOptions,
+    generation: &Generation,
+) -> Result<u16, OpenError> {
     let mut session = setup.session().await.map_err(unavailable)?;
     if !options.allow_lost_commits {
         check_durability(&mut session).await?;
@@ -154,6 +163,7 @@ async fn prepare(setup: &Pool, options: &PostgresOptions) -> Result<u16, OpenErr
     let partitions = i32::from(options.partitions.max(1));
     session.fetch(sqlx::query(INITIALISE).bind(partitions)).await.map_err(unavailable)?;
     session.fetch(sqlx::query(INITIALISE_LEASES)).await.map_err(unavailable)?;
+    generation.check(session.connection()).await.map_err(unavailable)?;
     let rows = session.fetch(sqlx::query(FACT).bind("partitions")).await.map_err(unavailable)?;
     let stored = rows.first().map(|fact| row::get::<&str>(fact, 0)).transpose();
     let stored = stored.map_err(unavailable)?.and_then(|text| text.parse().ok());

@@ -8,6 +8,7 @@ mod append;
 mod connect;
 mod definition;
 mod failure;
+mod generation;
 mod idle;
 mod inbox;
 mod lease;

@@ -4,7 +4,7 @@
 //! that a dropped future left in the middle of a transaction. Here a connection is used again
 //! only if its last use came to a clean end; otherwise it is closed.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
@@ -12,6 +12,7 @@ use sqlx::{ConnectOptions as _, Executor as _, Postgres};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::generation::Generation;
 use super::{Failure, PostgresOptions, row};
 
 /// A statement with its parameters.
@@ -50,6 +51,8 @@ pub(super) struct Pool {
     acquire_timeout: Duration,
     /// Longest time for one use of a connection.
     use_timeout: Duration,
+    /// Asked at every new connection; none while the schema is not there yet.
+    generation: Option<Arc<Generation>>,
 }
 
 #[derive(Debug)]
@@ -81,7 +84,13 @@ impl Pool {
             connect_timeout: options.connect_timeout,
             acquire_timeout: options.acquire_timeout,
             use_timeout: options.statement_timeout + ANSWER_GRACE,
+            generation: None,
         }
+    }
+
+    /// With every new connection checked.
+    pub(super) fn checked_by(self, generation: &Arc<Generation>) -> Self {
+        Self { generation: Some(Arc::clone(generation)), ..self }
     }
 
     pub(super) fn retries(&self) -> Retries {
@@ -164,6 +173,9 @@ impl Pool {
                 let (host, port) = (host.get_host(), host.get_port());
                 return Err(unreachable_because(format!("{host}:{port} is a standby")));
             }
+        }
+        if let Some(generation) = &self.generation {
+            generation.check(&mut connection).await?;
         }
         Ok(connection)
     }

@@ -1,8 +1,8 @@
 //! Every fixed statement by name, for the tests that prepare, explain and read them all.
 
 use super::{
-    accept, append, connect, definition, idle, inbox, lease, list, load, lock, participant, queue,
-    saga,
+    accept, append, connect, definition, generation, idle, inbox, lease, list, load, lock,
+    participant, queue, saga,
 };
 
 /// Statements that run per saga, per batch or per look at what is due: none may cost more the
@@ -62,6 +62,12 @@ pub const COLD: &[(&str, &str)] = &[
     ("delete_participant", participant::DELETE),
     ("participants", participant::LIST),
     ("idle_locks", idle::IDLE),
+    ("server", generation::SERVER),
+    ("note_server", generation::NOTE),
+    ("noted_server", generation::NOTED),
+    ("raise_all_epochs", generation::RAISE_EPOCHS),
+    ("raise_all_tokens", generation::RAISE_TOKENS),
+    ("shorter", generation::SHORTER),
     ("isolation", connect::ISOLATION),
     ("initialise", connect::INITIALISE),
     ("initialise_leases", connect::INITIALISE_LEASES),

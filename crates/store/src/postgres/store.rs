@@ -1,5 +1,6 @@
 //! The port, method by method.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use amends_core::definition::Digest;
@@ -14,6 +15,7 @@ use amends_ports::store::{
 use amends_ports::{Cursor, Page, SagaFilter, SagaSummary, Store};
 use async_trait::async_trait;
 
+use super::generation::Generation;
 use super::load::InDoubt;
 use super::pool::Pool;
 
@@ -26,6 +28,7 @@ pub struct PostgresStore {
     pub(super) lists: Pool,
     /// Leases: never waits behind the others.
     pub(super) control: Pool,
+    pub(super) generation: Arc<Generation>,
     pub(super) partitions: u16,
     pub(super) in_doubt: InDoubt,
 }

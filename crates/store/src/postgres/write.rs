@@ -58,7 +58,10 @@ impl PostgresStore {
         let mut retries = self.hot.retries();
         loop {
             match self.attempt(batch, &leases).await {
-                Ok(written) => return Ok(written),
+                Ok(written) => {
+                    self.generation.remember(batch, &written);
+                    return Ok(written);
+                }
                 Err(Stop::Conflict(_)) if retries.again() => {}
                 Err(Stop::Fenced) => return Err(self.fenced(batch, &leases).await),
                 Err(Stop::Conflict(failure) | Stop::Nothing(failure)) => {
