@@ -22,6 +22,7 @@ pub enum Jitter {
 
 /// How often and how soon a call is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RetryPolicy {
     /// Attempts in all, the first one included; at least 1.
     pub attempts_max: u32,

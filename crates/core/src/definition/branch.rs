@@ -23,6 +23,7 @@ const NESTED_MAX: Duration = Duration::from_hours(24 * 3660);
 
 /// One branch, as the journal keeps it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Branch {
     /// Its name, unique in its transaction.
     pub id: StepId,
@@ -35,7 +36,7 @@ pub struct Branch {
 
 /// What a branch is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum BranchWork {
     /// The client makes the call; an abort undoes it.
     Compensation {
@@ -66,6 +67,7 @@ pub enum BranchWork {
 
 /// One call of a branch; everything in it is sent as it stands.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BranchCall {
     /// HTTP method, upper case.
     pub method: String,
@@ -87,6 +89,7 @@ pub struct BranchCall {
 
 /// The saga that a branch is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct NestedSaga {
     /// Its id, made of its parent's and the branch's.
     pub saga_id: SagaId,
@@ -103,6 +106,7 @@ pub struct NestedSaga {
 
 /// How the client is asked whether it has committed, when it falls silent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CheckBack {
     /// Who is asked.
     pub participant: ParticipantName,

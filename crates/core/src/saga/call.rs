@@ -126,6 +126,7 @@ impl ForwardOutcome {
 
 /// Why an attempt did not succeed, for people and for the journal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Problem {
     /// What kind of failure.
     pub kind: AttemptFailure,
@@ -203,6 +204,7 @@ impl AttemptFailure {
 
 /// The answer to one attempt, as the state machine takes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Answer {
     /// What became of it.
     pub outcome: OutcomeKind,

@@ -3,8 +3,8 @@
 //! A journal is the list of a saga's [`Record`]s. Folding it gives the saga's state; nothing else
 //! is needed. Facts say what was decided, not what led to it, so a later release with another
 //! policy still reads an old journal the same way. The JSON form is a promise: variants and fields
-//! may be added with a default, never renamed or given another meaning (golden file in
-//! `tests/golden`).
+//! may be added with a default and under a new [`super::JournalFormat`], never renamed or given
+//! another meaning (golden file in `tests/golden`).
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,7 @@ use crate::{DefinitionName, Json, LockKey, SagaId, StepId, StepIndex, Timestamp}
 
 /// One fact and when it was known, by the clock of the coordinator that wrote it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Record {
     /// When.
     pub at: Timestamp,
@@ -64,6 +65,7 @@ pub enum SkipReason {
 
 /// What a submission was accepted with: all that a saga is made from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Accepted {
     /// The saga.
     pub saga_id: SagaId,
@@ -129,6 +131,7 @@ impl Accepted {
 
 /// The branch of another saga.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Parent {
     /// The other saga.
     pub saga_id: SagaId,
@@ -138,7 +141,7 @@ pub struct Parent {
 
 /// One fact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Event {
     /// The saga exists. Always the first fact, and only there.
     Accepted(Box<Accepted>),

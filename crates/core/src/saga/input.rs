@@ -8,6 +8,7 @@ use crate::{Json, SagaId, StepId, StepIndex, Timestamp};
 
 /// Who asked for something, and why.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Actor {
     /// A name; empty where nobody is signed in.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -103,7 +104,7 @@ impl Input {
 
 /// What a client or operator may ask of a live saga.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
     /// Start nothing new; hear out what is in flight.
     Pause,

@@ -14,6 +14,7 @@ mod explain;
 mod handle;
 mod input;
 mod interactive;
+mod journal;
 mod lock;
 mod pivot;
 mod plan;
@@ -30,6 +31,7 @@ pub use event::{Accepted, Decision, EndStatus, Event, Parent, Record, SkipReason
 pub use evolve::ReplayError;
 pub use handle::Handled;
 pub use input::{Actor, Command, Input, Refusal};
+pub use journal::{JournalFormat, UnreadableFact};
 pub use request::{Request, RequestError};
 pub use state::{Call, CallState, Saga, StepState};
 pub use status::{Status, StatusFilterError};
