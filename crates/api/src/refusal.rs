@@ -14,7 +14,7 @@ use crate::{ErrorCode, Problem};
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Unavailable(_) => {
+            store::Error::Unavailable(_) | store::Error::Outdated(_) => {
                 Self::new(ErrorCode::StoreUnavailable, error.to_string()).caused_by(error)
             }
             store::Error::Corrupt(_) => Self::internal(error),

@@ -5,9 +5,10 @@ use amends_core::StepId;
 use amends_core::saga::{Actor, Answer, Command, Op};
 use serde::{Deserialize, Serialize};
 
-/// A message in the inbox. Its JSON is read by other releases: only add to it.
+/// A message in the inbox. Its JSON is read by other releases: what is added needs a new
+/// [`amends_core::saga::JournalFormat`], as facts do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum InboxMessage {
     /// A command.
     Command {

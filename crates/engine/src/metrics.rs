@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use amends_core::saga::{Op, OutcomeKind, Status};
+use amends_core::saga::{JournalFormat, Op, OutcomeKind, Status};
 use parking_lot::{Mutex, RwLock};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -77,6 +77,7 @@ pub struct Metrics {
     suspended: Counter,
     live: Gauge,
     partitions: Gauge,
+    journal_format: Gauge,
     guards: Gauge,
     fenced: Counter,
     unknown_commits: Counter,
@@ -120,6 +121,7 @@ impl Metrics {
             suspended: Counter::default(),
             live: Gauge::default(),
             partitions: Gauge::default(),
+            journal_format: Gauge::default(),
             guards: Gauge::default(),
             fenced: Counter::default(),
             unknown_commits: Counter::default(),
@@ -144,6 +146,7 @@ impl Metrics {
         r.register("saga_live", "Sagas in memory", self.live.clone());
         r.register("step_attempts", "Attempts of calls", self.attempts.clone());
         r.register("partitions_owned", "Partitions owned", self.partitions.clone());
+        r.register("journal_format", "Journal format in force", self.journal_format.clone());
         r.register("lock_guards_held", "Guards of lock keys kept alive", self.guards.clone());
         r.register("store_writes_fenced", "Batches refused as stale", self.fenced.clone());
         r.register(
@@ -217,6 +220,10 @@ impl Metrics {
 
     pub(crate) fn live(&self, sagas: usize) {
         self.live.set(i64::try_from(sagas).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn journal_format(&self, in_force: JournalFormat) {
+        self.journal_format.set(i64::from(in_force.0));
     }
 
     pub(crate) fn partitions(&self, owned: usize) {

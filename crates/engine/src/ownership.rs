@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use amends_ports::store::{Epoch, Lease, Member, Partition};
+use amends_ports::failpoint;
+use amends_ports::store::{self, Epoch, Lease, Member, Partition};
 use parking_lot::RwLock;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -259,12 +260,20 @@ impl Inner {
                 self.adopt_stray(&held).await;
                 self.take_share(&members).await;
             }
+            Err(error @ store::Error::Outdated(_)) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(error, "this coordinator drives nothing any more; replace it");
+                for lease in before {
+                    self.ownership.lose_lease(lease);
+                }
+            }
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
                 tracing::warn!(error, "leases could not be renewed; calls wait once they run out");
             }
         }
         self.metrics.partitions(self.ownership.count());
+        self.metrics.journal_format(self.store.journal_format());
     }
 
     /// Leases that the store says are ours and that we do not know: their taking was answered
@@ -338,6 +347,7 @@ impl Inner {
                     let is_last = page.len() < usize::from(PAGE);
                     total += page.len();
                     after = page.last().map(|stored| stored.saga_id.clone()).or(after);
+                    failpoint!("engine.recover.read");
                     for stored in page {
                         self.adopt(own.work(), stored, poller::recovered, None).await;
                     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use amends_core::Timestamp;
 use amends_core::saga::{Input, Saga};
-use amends_ports::store::{InboxId, InboxItem, Lease, StoredSaga, Tickets, Wake};
+use amends_ports::store::{self, InboxId, InboxItem, Lease, StoredSaga, Tickets, Wake};
 use tokio::sync::oneshot;
 
 use crate::driver;
@@ -110,6 +110,10 @@ impl Inner {
                 Ok(Some(definition)) => break definition,
                 Ok(None) => {
                     return tracing::error!(saga.id = %stored.saga_id, "a saga's definition is gone; it is not driven");
+                }
+                Err(error @ store::Error::Corrupt(_)) => {
+                    let error: &dyn std::error::Error = &error;
+                    return tracing::error!(error, saga.id = %stored.saga_id, "a saga's definition can't be read by this release; it is not driven");
                 }
                 Err(error) => {
                     {

@@ -15,6 +15,10 @@ pub enum Error {
     /// What is stored can't be read: another release wrote it, or it was damaged.
     #[error("the store holds something that this release cannot read: {0}")]
     Corrupt(String),
+    /// This release must not work on this store (any more): others have gone on to what it does
+    /// not know. It owns nothing from now on.
+    #[error("this release is too old for its store: {0}")]
+    Outdated(String),
 }
 
 /// Why a batch was not, or may not have been, written.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use amends_core::definition::Digest;
 use amends_core::participant::ParticipantSpec;
-use amends_core::saga::Status;
+use amends_core::saga::{JournalFormat, Status};
 use amends_core::{DefinitionName, LockKey, ParticipantName, SagaId, Timestamp};
 use async_trait::async_trait;
 
@@ -44,6 +44,14 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// and extends by `ttl` every lease it still holds. Answers all live coordinators (not
     /// draining first, then by id) and the leases that `me` holds now. A lease that has expired
     /// but that nobody has taken is renewed like any other.
+    ///
+    /// Also says which [`JournalFormat`] this release reads. The format in force is raised to what
+    /// this release writes as soon as every live coordinator reads it, and never lowered.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Outdated`], and nothing was renewed, if this release does not read the format in
+    /// force, or must not use the schema (any more).
     async fn heartbeat(
         &self,
         me: &CoordinatorId,
@@ -51,6 +59,11 @@ pub trait Store: fmt::Debug + Send + Sync {
         draining: bool,
         ttl: Duration,
     ) -> Result<(Vec<Member>, Vec<Lease>), Error>;
+
+    /// The format in force at the last heartbeat of this store: nothing newer may be written.
+    fn journal_format(&self) -> JournalFormat {
+        JournalFormat::FIRST
+    }
 
     /// Takes up to `limit` partitions that nobody has or whose lease has expired, for `ttl`,
     /// raising the epoch of each; lowest partition first. Waits for (or fences) writes in flight
@@ -254,6 +267,6 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// signed.
     async fn secret(&self) -> Result<String, Error>;
 
-    /// Whether the store answers and its schema is the one this release needs.
+    /// Whether the store answers, with a schema and a journal that this release can use.
     async fn ready(&self) -> Result<(), Error>;
 }
