@@ -15,6 +15,7 @@ use std::sync::Arc;
 use amends_core::Timestamp;
 use amends_core::saga::{CallId, Effect, Handled, Input, Refusal, Saga, Status, Timer, Token};
 use amends_ports::Guard;
+use amends_ports::failpoint;
 use amends_ports::store::{Header, Settle, Tickets, Wake};
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -355,7 +356,9 @@ impl Driver {
         if is_awaited {
             tokens = receiver.await.map_err(|_| JournalError::Lost)??;
         }
+        failpoint!("engine.driver.before-calls");
         self.perform(handled.effects);
+        failpoint!("engine.driver.before-answer");
         self.reply(replies);
         self.hint();
         if wants_lock && tokens.is_none() {

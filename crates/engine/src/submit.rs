@@ -9,6 +9,7 @@ use amends_core::expression::Scope;
 use amends_core::mutant::Mutant;
 use amends_core::saga::{self, Actor, Parent, Saga};
 use amends_core::{DefinitionName, Json, LockKey, SagaId, Timestamp};
+use amends_ports::failpoint;
 use amends_ports::store::{self, AcceptOutcome, Header, NewSaga, Wake};
 use tokio::sync::oneshot;
 
@@ -277,6 +278,7 @@ impl Inner {
             record_count: u32::try_from(handled.records.len()).unwrap_or(u32::MAX),
         };
         let owned = work.as_ref().map(|work| Arc::clone(work.owned()));
+        failpoint!("engine.submit.before-write");
         if self.journal.try_accept(Accept { saga: new, owned, reply }).is_err() {
             let bound = self.config.journal_queue_max;
             return Ok(Err(SubmitError::Overloaded { name: "engine.journal-queue-max", bound }));
@@ -296,6 +298,7 @@ impl Inner {
                 }
                 _ => None,
             };
+            failpoint!("engine.submit.before-answer");
             let _ = sender.send(written);
             if let Some((driver, first)) = started {
                 driver.run(first, granted).await;

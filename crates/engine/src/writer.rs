@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use amends_core::mutant::Mutant;
 use amends_core::saga::Token;
+use amends_ports::failpoint;
 use amends_ports::store::{Batch, Grant, Lease, Partition, WriteError, Written};
 use tokio::sync::mpsc;
 
@@ -223,6 +224,7 @@ async fn reload(inner: &Arc<Inner>, gathered: Gathered) {
     for change in gathered.changes {
         refuse(change.replies, &JournalError::Lost);
     }
+    failpoint!("engine.reload.before-raise");
     let mut pause = PAUSE;
     let began = inner.clock.elapsed();
     let leases = loop {

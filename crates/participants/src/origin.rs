@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use amends_core::participant::{Breaker as BreakerSetting, Endpoint};
 use amends_core::saga::AttemptFailure;
+use amends_ports::failpoint;
 use http::header::HOST;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderValue, Request, Response, Uri};
@@ -95,6 +96,7 @@ impl Origin {
             }
             let Outgoing { path, below_base, request } = outgoing;
             progress.sent();
+            failpoint!("call.before-send");
             let mut error = match sender.send(request).await {
                 Ok(response) => return Ok(Exchange { response, sender }),
                 Err(error) => error,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use amends_core::participant::ParticipantSpec;
 use amends_core::saga::AttemptFailure;
 use amends_core::{ParticipantName, format_duration};
+use amends_ports::failpoint;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -109,6 +110,7 @@ impl Participant {
             .await
             .map_err(|error| Failure::unsent(AttemptFailure::Interrupted, error.to_string()))?;
         let (exchange, origin) = self.send(outgoing, only, dialer, times, progress).await?;
+        failpoint!("call.answer-begun");
         progress.answered();
         let (head, body) = exchange.response.into_parts();
         let body = collect(body, self.spec.answer_bytes_max).await.map_err(|failure| {
@@ -116,6 +118,7 @@ impl Participant {
             Failure { status: Some(head.status.as_u16()), ..failure }
         })?;
         self.origins[origin].pool.put(exchange.sender);
+        failpoint!("call.answered");
         let received = Received { status: head.status, headers: head.headers, body };
         Ok(Delivered { received, origin })
     }

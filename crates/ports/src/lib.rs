@@ -3,9 +3,12 @@
 //! [`Store`] keeps sagas, [`Locks`] guards their keys, [`Participants`] makes calls, [`Clock`] and
 //! [`Ids`] give time and names.
 //! Each has real adapters in crates of their own and, behind the feature `testing`, an in-memory
-//! one here together with the conformance suite that every adapter passes.
+//! one here together with the conformance suite that every adapter passes. Behind the feature
+//! `failpoints`, [`failpoint!`] is a place where a test build can be killed.
 
 mod clock;
+#[doc(hidden)]
+pub mod failpoint;
 mod ids;
 mod locks;
 mod page;

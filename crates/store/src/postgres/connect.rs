@@ -1,5 +1,6 @@
 //! From a URL to a store whose schema is the one that this release needs.
 
+use amends_ports::failpoint;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -156,13 +157,17 @@ async fn prepare(
     if !options.allow_lost_commits {
         check_durability(&mut session).await?;
     }
+    failpoint!("postgres.migrate.before");
     migrate(&mut session).await?;
+    failpoint!("postgres.migrate.after");
     // A new session, since the migrations took their time.
     session.keep();
     let mut session = setup.session().await.map_err(unavailable)?;
     let partitions = i32::from(options.partitions.max(1));
     session.fetch(sqlx::query(INITIALISE).bind(partitions)).await.map_err(unavailable)?;
+    failpoint!("postgres.initialise.between");
     session.fetch(sqlx::query(INITIALISE_LEASES)).await.map_err(unavailable)?;
+    failpoint!("postgres.initialise.after");
     generation.check(session.connection()).await.map_err(unavailable)?;
     let rows = session.fetch(sqlx::query(FACT).bind("partitions")).await.map_err(unavailable)?;
     let stored = rows.first().map(|fact| row::get::<&str>(fact, 0)).transpose();

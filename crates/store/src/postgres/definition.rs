@@ -2,6 +2,7 @@
 
 use amends_core::definition::Digest;
 use amends_core::{DefinitionName, Json, ParticipantName};
+use amends_ports::failpoint;
 use amends_ports::store::{DefinitionSummary, Error, NewDefinition, StoredDefinition};
 use sqlx::postgres::PgRow;
 
@@ -73,6 +74,7 @@ impl PostgresStore {
                 .bind(Time::from(new.created_at))
                 .bind(new.ad_hoc)
         };
+        failpoint!("postgres.definition.before");
         let mut retries = self.lists.retries();
         let rows = loop {
             match self.lists.fetch(put).await {
@@ -80,6 +82,7 @@ impl PostgresStore {
                 answer => break answer?,
             }
         };
+        failpoint!("postgres.definition.after");
         if let Some(columns) = rows.first() {
             return Ok((definition_of(columns)?, true));
         }

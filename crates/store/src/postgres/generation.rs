@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use amends_core::SagaId;
+use amends_ports::failpoint;
 use amends_ports::store::{AcceptOutcome, Batch, Partition, Written};
 use sqlx::Executor as _;
 use sqlx::postgres::PgConnection;
@@ -203,7 +204,9 @@ async fn raise(connection: &mut PgConnection, server: Server) -> Result<Option<S
         connection.execute(RAISE_EPOCHS).await.map_err(Failure::of)?;
         connection.execute(sqlx::query(RAISE_TOKENS).bind(&name)).await.map_err(Failure::of)?;
     }
+    failpoint!("postgres.server.before-commit");
     connection.execute("COMMIT").await.map_err(Failure::of)?;
+    failpoint!("postgres.server.after-commit");
     Ok(is_other.then_some(noted))
 }
 

@@ -7,6 +7,7 @@
 //! transaction has one view for all its statements, but comes before or after the other one as a
 //! whole. With `repeatable read` neither is true: the store's connections never use it.
 
+use amends_ports::failpoint;
 use amends_ports::store::Error;
 
 use super::pool::Session;
@@ -52,7 +53,9 @@ impl PostgresStore {
             let mut session = self.hot.session().await?;
             let forgotten = forget(&mut session, limit).await;
             let end = if forgotten.is_ok() { "COMMIT" } else { "ROLLBACK" };
+            failpoint!("postgres.forget.before-commit");
             let is_over = session.execute(end).await;
+            failpoint!("postgres.forget.after-commit");
             session.keep_unless_spoilt(is_over.as_ref().err());
             match forgotten.and_then(|count| is_over.map(|()| count)) {
                 Err(Failure::Conflict(_)) if retries.again() => {}

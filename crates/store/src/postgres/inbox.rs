@@ -1,5 +1,6 @@
 //! Commands and completions for sagas of other owners.
 
+use amends_ports::failpoint;
 use amends_ports::store::{Error, InboxId, InboxItem, Lease};
 use sqlx::postgres::PgRow;
 
@@ -47,7 +48,9 @@ impl PostgresStore {
                 .bind(&item.message)
                 .bind(Time::from(item.posted_at))
         };
+        failpoint!("postgres.post.before");
         self.hot.fetch(post).await?;
+        failpoint!("postgres.post.after");
         Ok(())
     }
 

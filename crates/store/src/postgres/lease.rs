@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use amends_ports::failpoint;
 use amends_ports::store::{CoordinatorId, Epoch, Error, Lease, Member};
 use sqlx::postgres::PgRow;
 
@@ -142,7 +143,9 @@ impl PostgresStore {
     ) -> Result<(Vec<Member>, Vec<Lease>), Error> {
         let renew =
             || sqlx::query(HEARTBEAT).bind(&me.0).bind(address).bind(draining).bind(micros(ttl));
+        failpoint!("postgres.renew.before");
         let leases = leases_of(&self.control.fetch(renew).await?)?;
+        failpoint!("postgres.renew.after");
         let rows = self.control.fetch(|| sqlx::query(MEMBERS)).await?;
         let members = rows.iter().map(member_of).collect::<Result<_, _>>()?;
         Ok((members, leases))
@@ -155,7 +158,10 @@ impl PostgresStore {
         ttl: Duration,
     ) -> Result<Vec<Lease>, Error> {
         let take = || sqlx::query(ACQUIRE).bind(&me.0).bind(i64::from(limit)).bind(micros(ttl));
-        Ok(leases_of(&self.control.fetch(take).await?)?)
+        failpoint!("postgres.acquire.before");
+        let taken = self.control.fetch(take).await?;
+        failpoint!("postgres.acquire.after");
+        Ok(leases_of(&taken)?)
     }
 
     pub(super) async fn raise(
@@ -172,18 +178,25 @@ impl PostgresStore {
                 .bind(&leases.epochs)
                 .bind(micros(ttl))
         };
-        Ok(leases_of(&self.control.fetch(raise).await?)?)
+        failpoint!("postgres.raise.before");
+        let raised = self.control.fetch(raise).await?;
+        failpoint!("postgres.raise.after");
+        Ok(leases_of(&raised)?)
     }
 
     pub(super) async fn give_back(&self, leases: &[Lease]) -> Result<(), Error> {
         let leases = Leases::new(leases);
         let release = || sqlx::query(RELEASE).bind(&leases.partitions).bind(&leases.epochs);
+        failpoint!("postgres.release.before");
         self.control.fetch(release).await?;
+        failpoint!("postgres.release.after");
         Ok(())
     }
 
     pub(super) async fn forget(&self, me: &CoordinatorId) -> Result<(), Error> {
+        failpoint!("postgres.leave.before");
         self.control.fetch(|| sqlx::query(LEAVE).bind(&me.0)).await?;
+        failpoint!("postgres.leave.after");
         Ok(())
     }
 }

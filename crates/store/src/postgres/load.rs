@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 use amends_core::SagaId;
+use amends_ports::failpoint;
 use amends_ports::store::{Error, Lease, StoredSaga};
 use sqlx::postgres::PgRow;
 
@@ -154,7 +155,9 @@ impl PostgresStore {
         let saga_ids = ids(sagas.iter().map(|saga| &saga.saga_id));
         let query =
             || sqlx::query(CLAIM).bind(&leases.partitions).bind(&leases.epochs).bind(&saga_ids);
+        failpoint!("postgres.claim.before");
         let answer = self.hot.fetch(query).await;
+        failpoint!("postgres.claim.after");
         if !matches!(answer, Err(Failure::Lost(_) | Failure::Corrupt(_))) {
             claim.saga_ids.clear();
         }
@@ -172,7 +175,9 @@ impl PostgresStore {
         let saga_ids = ids(&doubted);
         let query =
             || sqlx::query(UNCLAIM).bind(&leases.partitions).bind(&leases.epochs).bind(&saga_ids);
+        failpoint!("postgres.unclaim.before");
         self.hot.fetch(query).await?;
+        failpoint!("postgres.unclaim.after");
         self.in_doubt.with(|doubts| doubts.retain(|saga_id| !doubted.contains(saga_id)));
         Ok(())
     }

@@ -5,6 +5,7 @@
 
 use amends_core::participant::ParticipantSpec;
 use amends_core::{ParticipantName, Timestamp};
+use amends_ports::failpoint;
 use amends_ports::store::{Error, PutParticipant, StoredParticipant};
 use sqlx::postgres::PgRow;
 
@@ -132,7 +133,9 @@ async fn end<T>(
     change: Result<Change<T>, Failure>,
 ) -> Result<T, Failure> {
     let is_made = change.as_ref().is_ok_and(|change| change.is_made);
+    failpoint!("postgres.participant.before-commit");
     let is_over = session.execute(if is_made { "COMMIT" } else { "ROLLBACK" }).await;
+    failpoint!("postgres.participant.after-commit");
     session.keep_unless_spoilt(is_over.as_ref().err());
     let change = change?;
     is_over?;

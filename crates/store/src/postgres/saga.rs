@@ -2,6 +2,7 @@
 
 use amends_core::{SagaId, Timestamp};
 use amends_ports::SagaSummary;
+use amends_ports::failpoint;
 use amends_ports::store::{Error, JournalPage, Partition, StoredSaga};
 
 use super::list::{SUMMARY_WIDTH, summary_columns, summary_of};
@@ -135,8 +136,11 @@ impl PostgresStore {
     pub(super) async fn delete_before(&self, before: Timestamp, limit: u16) -> Result<u64, Error> {
         let before = Time::from(before);
         let bulk = |sql: &'static str| move || sqlx::query(sql).bind(before).bind(i64::from(limit));
+        failpoint!("postgres.retention.before");
         let rows = self.hot.fetch(bulk(DELETE_ENDED)).await?;
+        failpoint!("postgres.retention.between");
         self.hot.fetch(bulk(DELETE_SETTLED)).await?;
+        failpoint!("postgres.retention.after");
         let answer = rows.first().ok_or_else(|| Failure::Corrupt("no answer row".to_owned()))?;
         Ok(row::count(answer, 0)?)
     }

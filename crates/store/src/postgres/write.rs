@@ -5,6 +5,7 @@
 
 use amends_core::SagaId;
 use amends_core::saga::Token;
+use amends_ports::failpoint;
 use amends_ports::store::{
     AcceptOutcome, Batch, NewSaga, Partition, Settle, Tickets, WriteError, Written,
 };
@@ -138,7 +139,9 @@ async fn appends_alone(
     leases: &Leases,
 ) -> Result<Written, Stop> {
     let appends = Appends::new(&batch.appends);
+    failpoint!("postgres.append.before-commit");
     let rows = session.fetch(appends.query(leases)).await.map_err(Stop::at_commit)?;
+    failpoint!("postgres.append.after-commit");
     check(&rows)?;
     Ok(Written::default())
 }
@@ -149,7 +152,9 @@ async fn accepts_alone(
     leases: &Leases,
 ) -> Result<Written, Stop> {
     let accepts = Accepts::new(&batch.accepts);
+    failpoint!("postgres.accept.before-commit");
     let rows = session.fetch(accepts.query(leases, None)).await.map_err(Stop::at_commit)?;
+    failpoint!("postgres.accept.after-commit");
     let made = Made::read(&rows, &batch.accepts).map_err(Stop::Unknown)?;
     if !made.holds {
         return Err(Stop::Fenced);
@@ -171,7 +176,9 @@ async fn transaction(
     session.execute("BEGIN").await.map_err(Stop::before_commit)?;
     match statements(session, batch, leases).await {
         Ok(written) => {
+            failpoint!("postgres.batch.before-commit");
             session.execute("COMMIT").await.map_err(Stop::at_commit)?;
+            failpoint!("postgres.batch.after-commit");
             Ok(written)
         }
         Err(stop) => Err(roll_back(session, stop).await),
@@ -256,6 +263,7 @@ async fn reserve<'b>(
         let query = sqlx::query(RESERVE).bind(&tickets.keys).bind(&sagas).bind(&requeued);
         let rows = session.fetch(query).await?;
         tickets.number(&rows)?;
+        failpoint!("postgres.batch.reserved");
     }
     Ok(tickets)
 }
@@ -280,16 +288,19 @@ async fn release(
     let mut moved = Vec::new();
     if !requeued.is_empty() {
         moved = session.fetch(sqlx::query(REQUEUE).bind(&requeued).bind(&new.keys)).await?;
+        failpoint!("postgres.batch.requeued");
     }
     let keys = moved.iter().map(|old| row::get(old, 0)).collect::<Result<Vec<&str>, _>>()?;
     let numbers = moved.iter().map(|old| row::get(old, 1)).collect::<Result<Vec<i64>, _>>()?;
     let query = sqlx::query(RELEASE).bind(&released).bind(&keys).bind(&numbers);
     let rows = session.fetch(query).await?;
+    failpoint!("postgres.batch.released");
     if rows.is_empty() {
         return Ok(Vec::new());
     }
     let heads = rows.iter().map(|head| row::get(head, 0)).collect::<Result<Vec<&str>, _>>()?;
     let rows = session.fetch(sqlx::query(WAKE).bind(&heads)).await?;
+    failpoint!("postgres.batch.woken");
     rows.iter().map(|woken| Ok((row::partition(woken, 0)?, row::saga_id(woken, 1)?))).collect()
 }
 
@@ -351,6 +362,7 @@ async fn grant(
         return Ok(());
     }
     let rows = session.fetch(sqlx::query(GRANT).bind(&sagas)).await?;
+    failpoint!("postgres.batch.granted");
     let mut granted = tokens_of(&rows)?;
     let mut take = |saga_id: &SagaId| -> Option<Vec<Token>> { granted.remove(saga_id.as_str()) };
     for (new, outcome) in batch.accepts.iter().zip(&mut written.accepts) {
@@ -369,5 +381,6 @@ async fn settle(session: &mut Session<'_>, settles: &[Settle]) -> Result<(), Fai
     let ids: Vec<&str> = settles.iter().map(|settle| settle.id.0.as_str()).collect();
     let results: Vec<&str> = settles.iter().map(|settle| settle.result.as_str()).collect();
     session.fetch(sqlx::query(SETTLE).bind(&ids).bind(&results)).await?;
+    failpoint!("postgres.batch.settled");
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use amends_core::SagaId;
 use amends_core::saga::Token;
+use amends_ports::failpoint;
 use amends_ports::store::{
     AcceptOutcome, Append, Batch, Header, Lease, Partition, Tickets, Wake, WriteError, Written,
 };
@@ -308,7 +309,9 @@ impl SqliteStore {
                 return Err(failure.into());
             }
         };
+        failpoint!("sqlite.batch.before-commit");
         transaction.commit().await?;
+        failpoint!("sqlite.batch.after-commit");
         Ok(written)
     }
 
@@ -377,6 +380,7 @@ async fn written(
         }
         let granted = json_array(granted.into_iter())?;
         transaction.run(sqlx::query(NOTE_GRANTS).bind(granted), |_, _| Ok(())).await?;
+        failpoint!("sqlite.batch.granted");
     }
     Ok(Written { accepts, grants, woken: answers.woken })
 }

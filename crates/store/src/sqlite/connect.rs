@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::path::Path;
 
 use amends_ports::SystemClock;
+use amends_ports::failpoint;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -32,10 +33,12 @@ impl SqliteStore {
         let path = file_path(path_or_url)?;
         let locked = lock(&path)?;
         let mut writer = writer_options(&path, &options).connect().await.map_err(unavailable)?;
+        failpoint!("sqlite.migrate.before");
         migrations::migrator(migrations::SQLITE)
             .run_direct(None, &mut writer, false)
             .await
             .map_err(|error| OpenError::Schema(error.into()))?;
+        failpoint!("sqlite.migrate.after");
         let (partitions, secret) = first_rows(&mut writer, options.partitions)
             .await
             .map_err(|error| OpenError::Schema(error.into()))?;
@@ -144,7 +147,9 @@ async fn first_rows(
     }
     let found: (u16, String) =
         sqlx::query_as(statement::FIXED_FACTS).fetch_one(&mut *transaction).await?;
+    failpoint!("sqlite.initialise.before-commit");
     transaction.commit().await?;
+    failpoint!("sqlite.initialise.after-commit");
     sqlx::query(statement::TEMPORARY).execute(&mut *writer).await?;
     Ok(found)
 }

@@ -2,6 +2,7 @@
 
 use amends_core::definition::Digest;
 use amends_core::{DefinitionName, Json, ParticipantName, Timestamp};
+use amends_ports::failpoint;
 use amends_ports::store::{DefinitionSummary, NewDefinition, StoredDefinition};
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
@@ -93,7 +94,9 @@ impl SqliteStore {
             .bind(json_array(new.participants.iter())?)
             .execute(&mut *connection)
             .await?;
+        failpoint!("sqlite.definition.before-commit");
         transaction.commit().await?;
+        failpoint!("sqlite.definition.after-commit");
         let stored = StoredDefinition {
             name: new.name.clone(),
             version: number,

@@ -1,6 +1,7 @@
 //! Commands and completions for sagas, until their owner has answered.
 
 use amends_core::Timestamp;
+use amends_ports::failpoint;
 use amends_ports::store::{InboxId, InboxItem, Lease};
 
 use super::SqliteStore;
@@ -35,7 +36,10 @@ impl SqliteStore {
             .bind(item.posted_at.0)
             .execute(transaction.connection())
             .await?;
-        transaction.commit().await
+        failpoint!("sqlite.post.before-commit");
+        transaction.commit().await?;
+        failpoint!("sqlite.post.after-commit");
+        Ok(())
     }
 
     pub(super) async fn open_items(

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use amends_ports::failpoint;
 use amends_ports::store::{CoordinatorId, Epoch, Lease, Member};
 use sqlx::sqlite::SqliteConnection;
 
@@ -91,7 +92,9 @@ impl SqliteStore {
         sqlx::query(RENEW_LEASES).bind(me.0.clone()).bind(until).execute(&mut *connection).await?;
         let members = members(connection, now).await?;
         let mine = sqlx::query_as(LEASES_OF).bind(me.0.clone()).fetch_all(&mut *connection).await?;
+        failpoint!("sqlite.renew.before-commit");
         transaction.commit().await?;
+        failpoint!("sqlite.renew.after-commit");
         Ok((members, leases(mine)?))
     }
 
@@ -110,7 +113,9 @@ impl SqliteStore {
             .bind(limit)
             .fetch_all(transaction.connection())
             .await?;
+        failpoint!("sqlite.acquire.before-commit");
         transaction.commit().await?;
+        failpoint!("sqlite.acquire.after-commit");
         leases(taken)
     }
 
@@ -127,20 +132,28 @@ impl SqliteStore {
             .bind(leases_json(old)?)
             .fetch_all(transaction.connection())
             .await?;
+        failpoint!("sqlite.raise.before-commit");
         transaction.commit().await?;
+        failpoint!("sqlite.raise.after-commit");
         leases(raised)
     }
 
     pub(super) async fn give_back(&self, leases: &[Lease]) -> Result<(), Failure> {
         let mut transaction = self.writer.begin().await?;
         sqlx::query(RELEASE).bind(leases_json(leases)?).execute(transaction.connection()).await?;
-        transaction.commit().await
+        failpoint!("sqlite.release.before-commit");
+        transaction.commit().await?;
+        failpoint!("sqlite.release.after-commit");
+        Ok(())
     }
 
     pub(super) async fn forget(&self, me: &CoordinatorId) -> Result<(), Failure> {
         let mut transaction = self.writer.begin().await?;
         sqlx::query(LEAVE).bind(me.0.clone()).execute(transaction.connection()).await?;
-        transaction.commit().await
+        failpoint!("sqlite.leave.before-commit");
+        transaction.commit().await?;
+        failpoint!("sqlite.leave.after-commit");
+        Ok(())
     }
 }
 

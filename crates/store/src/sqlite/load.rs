@@ -6,6 +6,7 @@ use amends_core::SagaId;
 use amends_core::definition::Digest;
 use amends_core::saga::Record;
 use amends_ports::SagaSummary;
+use amends_ports::failpoint;
 use amends_ports::store::{JournalPage, Lease, Partition, StoredSaga};
 use sqlx::Row as _;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
@@ -137,7 +138,9 @@ impl SqliteStore {
         let found = Found::read_all(&rows)?;
         sqlx::query(CLAIM).bind(numbers(&found)?).execute(transaction.connection()).await?;
         let sagas = with_journals(transaction.connection(), found).await?;
+        failpoint!("sqlite.claim-due.before-commit");
         transaction.commit().await?;
+        failpoint!("sqlite.claim-due.after-commit");
         Ok(sagas)
     }
 
@@ -155,7 +158,9 @@ impl SqliteStore {
         let found = Found::read_all(&rows)?;
         sqlx::query(CLAIM).bind(numbers(&found)?).execute(transaction.connection()).await?;
         let mut sagas = with_journals(transaction.connection(), found).await?;
+        failpoint!("sqlite.claim-one.before-commit");
         transaction.commit().await?;
+        failpoint!("sqlite.claim-one.after-commit");
         Ok(sagas.pop())
     }
 

@@ -2,6 +2,7 @@
 
 use amends_core::participant::ParticipantSpec;
 use amends_core::{ParticipantName, Timestamp};
+use amends_ports::failpoint;
 use amends_ports::store::{PutParticipant, StoredParticipant};
 use sqlx::sqlite::SqliteConnection;
 
@@ -73,7 +74,9 @@ impl SqliteStore {
             .execute(&mut *connection)
             .await?;
         sqlx::query(CHANGED).execute(&mut *connection).await?;
+        failpoint!("sqlite.participant-put.before-commit");
         transaction.commit().await?;
+        failpoint!("sqlite.participant-put.after-commit");
         let is_new = before.is_none();
         Ok(if is_new { PutParticipant::Created(row) } else { PutParticipant::Updated(row) })
     }
@@ -89,7 +92,9 @@ impl SqliteStore {
             return Ok(false);
         }
         sqlx::query(CHANGED).execute(transaction.connection()).await?;
+        failpoint!("sqlite.participant-delete.before-commit");
         transaction.commit().await?;
+        failpoint!("sqlite.participant-delete.after-commit");
         Ok(true)
     }
 

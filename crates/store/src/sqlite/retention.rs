@@ -1,6 +1,7 @@
 //! Deleting what ended long ago.
 
 use amends_core::Timestamp;
+use amends_ports::failpoint;
 
 use super::SqliteStore;
 use super::batch::json_array;
@@ -42,7 +43,9 @@ impl SqliteStore {
         let numbers = json_array(ended.iter())?;
         let text = sqlx::query(DELETE).bind(numbers).bind(before.0);
         transaction.run(text, |_, _| Ok(())).await?;
+        failpoint!("sqlite.retention.before-commit");
         transaction.commit().await?;
+        failpoint!("sqlite.retention.after-commit");
         Ok(ended.len() as u64)
     }
 }
