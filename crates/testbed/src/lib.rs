@@ -9,10 +9,12 @@ mod clock;
 mod mariadb;
 mod port;
 mod postgres;
+pub mod proxy;
 mod redis;
 
 pub use child::Child;
 pub use mariadb::MariaDb;
 pub use port::free_port;
 pub use postgres::{Postgres, PostgresOptions};
+pub use proxy::FaultProxy;
 pub use redis::Redis;
