@@ -1,9 +1,11 @@
 //! Coordinators: their lives, crashes and pauses.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use amends_core::definition::{Definition, Digest};
 use amends_core::mutant::Mutant;
 use amends_engine::{Engine, EngineConfig, NoTracing, Ports};
 use amends_ports::Locks;
@@ -25,6 +27,8 @@ pub(crate) struct Cluster {
     pub(crate) world: Arc<World>,
     pub(crate) store: MemoryStore,
     pub(crate) locks: Option<MemoryLocks>,
+    /// Definitions that the auditor has read.
+    pub(crate) compiled: Mutex<HashMap<Digest, Arc<Definition>>>,
     clock: TestClock,
     places: Mutex<Vec<Option<Life>>>,
     lives: AtomicU16,
@@ -49,6 +53,7 @@ impl Cluster {
             world,
             store,
             locks: has_locks.then(|| MemoryLocks::new(3, GUARD_TTL)),
+            compiled: Mutex::default(),
             clock,
             places: Mutex::new(vec![None; places]),
             lives: AtomicU16::new(0),

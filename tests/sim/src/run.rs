@@ -217,7 +217,13 @@ async fn one(cluster: &Cluster, id: &SagaId) -> Option<Ended> {
 }
 
 async fn compiled(cluster: &Cluster, digest: &Digest) -> Option<Arc<Definition>> {
+    if let Some(definition) = cluster.compiled.lock().get(digest) {
+        return Some(Arc::clone(definition));
+    }
     let stored = cluster.store.definition(digest).await.ok().flatten()?;
     let registry = amends_core::definition::Registry::default();
-    amends_core::definition::parse(stored.source.value(), &registry).definition
+    let definition =
+        amends_core::definition::parse(stored.source.value(), &registry).definition?;
+    cluster.compiled.lock().insert(digest.clone(), Arc::clone(&definition));
+    Some(definition)
 }
