@@ -18,7 +18,9 @@ pub struct Kind {
 pub struct Outcome {
     /// Sagas whose start was acknowledged.
     pub sagas: usize,
-    /// From the end of the fault to the end of the last saga.
+    /// How many of them another coordinator took over, or the same after a restart.
+    pub takeovers: usize,
+    /// From the end of the fault to the end of the last saga that was under way at that time.
     pub recovered_in: Duration,
     /// Acknowledged, and not to be found after it.
     pub lost: Vec<String>,
@@ -37,6 +39,11 @@ impl Outcome {
     /// That of a kind that cannot be made here.
     pub fn not_done(why: impl Into<String>) -> Self {
         Self { not_done: Some(why.into()), ..Self::default() }
+    }
+
+    /// That of one that came to no verdict.
+    pub fn broken(why: impl Into<String>) -> Self {
+        Self { broken: vec![why.into()], ..Self::default() }
     }
 
     /// Whether all that must hold does.

@@ -1,0 +1,20 @@
+//! The faults themselves, by whom they meet.
+
+pub(crate) mod coordinators;
+pub(crate) mod masters;
+pub(crate) mod participants;
+pub(crate) mod postgres;
+
+use std::time::Duration;
+
+use crate::catalog::{Act, Entry, Way};
+use crate::kind::Kind;
+use crate::stage::{LEASE, Setup};
+
+/// How long a fault lasts that must outlive leases.
+const BEYOND_LEASE: Duration = LEASE.saturating_mul(2);
+
+/// A kind on a plain stage.
+const fn plain(name: &'static str, done: &'static str, holds: &'static str, act: Act) -> Entry {
+    Entry { kind: Kind { name, done, holds }, way: Way::Act(Setup::Plain, act) }
+}

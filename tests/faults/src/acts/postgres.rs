@@ -1,0 +1,133 @@
+//! A PostgreSQL that is killed, restarted, stands still, or says no.
+
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+
+use super::{BEYOND_LEASE, plain};
+use crate::catalog::Entry;
+use crate::scene::Scene;
+
+/// All of these.
+pub(crate) const KINDS: &[Entry] = &[
+    plain(
+        "restart-postgres-immediate",
+        "SIGQUIT of PostgreSQL, started again: it recovers from its log",
+        "what was committed is there; starts are answered 503 meanwhile",
+        |scene| restart(scene).boxed_local(),
+    ),
+    plain(
+        "postgres-down",
+        "PostgreSQL is down for two leases",
+        "coordinators wait and come back by themselves",
+        |scene| down(scene).boxed_local(),
+    ),
+    plain(
+        "terminate-backends",
+        "every connection to PostgreSQL is terminated (57P01), 20 times in 3 s",
+        "a commit whose answer is lost is neither lost nor done twice",
+        |scene| terminate(scene).boxed_local(),
+    ),
+    plain(
+        "serialization-failures",
+        "default_transaction_isolation = serializable for 5 s",
+        "what fails with 40001 is repeated",
+        |scene| {
+            let setting = ("default_transaction_isolation", "serializable");
+            set(scene, setting, Duration::from_secs(5)).boxed_local()
+        },
+    ),
+    plain(
+        "read-only",
+        "default_transaction_read_only = on for two leases (25006)",
+        "starts are answered 503; all goes on after it",
+        |scene| set(scene, ("default_transaction_read_only", "on"), BEYOND_LEASE).boxed_local(),
+    ),
+    plain(
+        "cancelled-statements",
+        "every statement that is found running is cancelled (57014), 40 times in 3 s",
+        "what is cut off is repeated",
+        |scene| cancel(scene).boxed_local(),
+    ),
+    plain(
+        "lock-timeouts",
+        "a session holds the tables for 7 s: lock_timeout passes (55P03), leases run out",
+        "what is cut off is repeated; leases that were not renewed are not used",
+        |scene| hold_tables(scene, Duration::from_secs(7)).boxed_local(),
+    ),
+    plain(
+        "deadlocks",
+        "a session locks tables against the order of the coordinators, five times (40P01)",
+        "what is picked as the victim is repeated",
+        |scene| deadlocks(scene).boxed_local(),
+    ),
+];
+
+async fn restart(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    scene.stage.postgres.restart_immediate().await
+}
+
+async fn down(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    scene.stage.postgres.stop().await?;
+    scene.last(BEYOND_LEASE).await;
+    scene.stage.postgres.start_again().await
+}
+
+async fn terminate(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let all = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+               WHERE datname = 'amends' AND pid <> pg_backend_pid()";
+    for _ in 0..20 {
+        scene.stage.sql(all).await?;
+        scene.last(Duration::from_millis(150)).await;
+    }
+    Ok(())
+}
+
+async fn cancel(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let active = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity \
+                  WHERE datname = 'amends' AND pid <> pg_backend_pid() AND state <> 'idle'";
+    for _ in 0..40 {
+        scene.stage.sql(active).await?;
+        scene.last(Duration::from_millis(75)).await;
+    }
+    Ok(())
+}
+
+/// Has a setting for a time, in new sessions and in those that there are.
+async fn set(
+    scene: &mut Scene<'_>,
+    (name, value): (&str, &str),
+    time: Duration,
+) -> anyhow::Result<()> {
+    for change in [format!("SET {name} = '{value}'"), format!("RESET {name}")] {
+        let is_over = change.starts_with("RESET");
+        scene.stage.sql(&format!("ALTER SYSTEM {change}")).await?;
+        scene.stage.sql("SELECT pg_reload_conf()").await?;
+        if !is_over {
+            scene.last(time).await;
+        }
+    }
+    Ok(())
+}
+
+async fn hold_tables(scene: &mut Scene<'_>, time: Duration) -> anyhow::Result<()> {
+    let hold = format!(
+        "BEGIN; LOCK TABLE saga, saga_journal, partition_lease IN ACCESS EXCLUSIVE MODE; \
+         SELECT pg_sleep({}); COMMIT",
+        time.as_secs_f64()
+    );
+    scene.stage.sql(&hold).await
+}
+
+async fn deadlocks(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let against = "BEGIN; LOCK TABLE saga_journal IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(0.1); \
+                   LOCK TABLE partition_lease IN ACCESS EXCLUSIVE MODE; COMMIT";
+    for _ in 0..5 {
+        // The victim may be this session.
+        let _ = scene.stage.sql(against).await;
+    }
+    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = 'amends'";
+    let seen = scene.stage.postgres.psql("amends", deadlocks).await?;
+    scene.insist(seen.trim() != "0", "no deadlock came about");
+    Ok(())
+}

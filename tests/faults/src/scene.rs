@@ -1,0 +1,95 @@
+//! One kind of fault, played: sagas under way, the fault, its end, the verdict.
+
+use std::time::Duration;
+
+use amends_core::Timestamp;
+use amends_demo::{Plan, Workload};
+use amends_ports::{Clock as _, SystemClock};
+use anyhow::Context as _;
+use rand::rngs::StdRng;
+use rand::{RngExt as _, SeedableRng as _};
+
+use crate::Outcome;
+use crate::catalog::Act;
+use crate::judge::{END_MAX, Fault, judge};
+use crate::load::Load;
+use crate::stage::Stage;
+
+/// Sagas that a plan holds: more than can be started in any scene.
+const PLANNED: u32 = 4_000;
+/// Sagas that are accepted before the fault, and after it.
+const AROUND: usize = 25;
+
+/// What an act has at hand.
+#[derive(Debug)]
+pub(crate) struct Scene<'a> {
+    /// The processes.
+    pub(crate) stage: &'a mut Stage,
+    /// Where chance comes from.
+    pub(crate) chance: StdRng,
+    load: &'a Load,
+    broken: Vec<String>,
+    may_lose: bool,
+}
+
+impl Scene<'_> {
+    /// Lets the fault last.
+    pub(crate) async fn last(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+
+    /// Notes what must hold and does not.
+    pub(crate) fn insist(&mut self, holds: bool, what: &str) {
+        if !holds {
+            self.broken.push(what.to_owned());
+        }
+    }
+
+    /// From now on acknowledged sagas may be gone: they are counted.
+    pub(crate) const fn may_lose(&mut self) {
+        self.may_lose = true;
+    }
+
+    /// Waits until sagas are accepted, beside the fault.
+    ///
+    /// # Errors
+    ///
+    /// None is within the time that a saga has to end after one.
+    pub(crate) async fn until_accepted(&self, more: usize) -> anyhow::Result<()> {
+        self.load.until_more(more, END_MAX).await
+    }
+
+    /// One of so many, by chance.
+    pub(crate) fn any(&mut self, count: usize) -> usize {
+        self.chance.random_range(0..count)
+    }
+}
+
+/// Plays it on `stage`.
+///
+/// # Errors
+///
+/// The fault can't be made, or what must work before and after it does not.
+pub(crate) async fn play(
+    stage: &mut Stage,
+    name: &str,
+    act: Act,
+    seed: u64,
+) -> anyhow::Result<Outcome> {
+    let run = stage.next_run(name);
+    let plan = Plan::new(&Workload { sagas: PLANNED, seed, concurrency: 1 }, &run);
+    stage.open_books(&plan).await?;
+    let load = Load::start(plan.clone(), stage.urls())?;
+    load.until_more(AROUND, END_MAX).await.context("before the fault")?;
+    let chance = StdRng::seed_from_u64(seed);
+    let mut scene = Scene { stage, chance, load: &load, broken: Vec::new(), may_lose: false };
+    act(&mut scene).await.context("the fault itself")?;
+    let Scene { broken, may_lose, .. } = scene;
+    let Timestamp(healed_at) = SystemClock::new().now();
+    let fault = Fault { healed_at, accepted_by_then: load.accepted(), may_lose };
+    stage.until_ready().await.context("after the fault")?;
+    load.until_more(AROUND, END_MAX).await.context("after the fault")?;
+    let mut outcome = judge(stage, &plan, load.stop().await?, fault).await?;
+    outcome.broken.extend(broken);
+    Ok(outcome)
+}

@@ -1,0 +1,206 @@
+//! Everything that takes part, as processes: coordinators, their database, their masters, the
+//! participants.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use amends_demo::participants::Kind;
+use amends_demo::{Books, Coordinator, PLACE_ORDER, Plan};
+use amends_testbed::{Postgres, PostgresOptions, Redis, free_port};
+use amends_tests::{Client, Server, ServerOptions};
+use anyhow::Context as _;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
+use tempfile::TempDir;
+
+use crate::fleet::Fleet;
+
+/// How many coordinators there are.
+pub(crate) const COORDINATORS: usize = 3;
+/// How many Redis masters there are: as many as bear the loss of one.
+pub(crate) const MASTERS: usize = 3;
+/// Life of a lease.
+pub(crate) const LEASE: Duration = Duration::from_secs(2);
+
+/// What is said to each coordinator.
+const SETTINGS: [(&str, &str); 4] = [
+    ("engine.lease-ttl", "2s"),
+    ("locks.ttl", "2s"),
+    ("database.connect-timeout", "2s"),
+    ("telemetry.log-filter", "info"),
+];
+
+/// How the database of a stage is set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Setup {
+    /// One PostgreSQL.
+    Plain,
+}
+
+/// The processes; dropping it ends them.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    /// The coordinators.
+    pub(crate) servers: Vec<Server>,
+    /// Their database.
+    pub(crate) postgres: Postgres,
+    /// The Redis masters.
+    pub(crate) masters: Vec<Redis>,
+    /// The participants.
+    pub(crate) fleet: Fleet,
+    ports: BTreeMap<Kind, u16>,
+    setup: Setup,
+    scenes: u32,
+    home: TempDir,
+}
+
+impl Stage {
+    /// Starts all of it.
+    ///
+    /// # Errors
+    ///
+    /// Something does not start.
+    pub(crate) async fn start(setup: Setup) -> anyhow::Result<Self> {
+        let home = tempfile::Builder::new().prefix("amends-faults-").tempdir()?;
+        let options = PostgresOptions { durable: true, ..PostgresOptions::default() };
+        let postgres = Postgres::start_with(options).await?;
+        let mut masters = Vec::with_capacity(MASTERS);
+        for _ in 0..MASTERS {
+            masters.push(Redis::start_on_own_clock().await?);
+        }
+        let mut servers = Vec::with_capacity(COORDINATORS);
+        for _ in 0..COORDINATORS {
+            let options = ServerOptions {
+                database: Some(postgres.url()),
+                redis: masters.iter().map(Redis::url).collect(),
+                settings: SETTINGS.to_vec(),
+            };
+            servers.push(Server::start(options).await?);
+        }
+        let mut ports = BTreeMap::new();
+        for kind in Kind::ALL {
+            ports.insert(kind, free_port()?);
+        }
+        let empty = Plan::new(&amends_demo::Workload { sagas: 1, seed: 1, concurrency: 1 }, "none");
+        let fleet = open(&home.path().join("none"), &empty, &ports).await?;
+        let stage = Self { servers, postgres, masters, fleet, ports, setup, scenes: 0, home };
+        stage.tell().await?;
+        Ok(stage)
+    }
+
+    /// How it is set up.
+    pub(crate) const fn setup(&self) -> Setup {
+        self.setup
+    }
+
+    /// Registers the participants and the definition.
+    async fn tell(&self) -> anyhow::Result<()> {
+        let coordinator = Coordinator::new(self.urls())?;
+        for (kind, port) in &self.ports {
+            coordinator.register(kind.name(), &format!("http://127.0.0.1:{port}")).await?;
+        }
+        coordinator.define(&definition()).await
+    }
+
+    /// A name that no other scene on this stage has.
+    pub(crate) fn next_run(&mut self, name: &str) -> String {
+        self.scenes += 1;
+        format!("{name}-{}", self.scenes)
+    }
+
+    /// Gives the participants fresh books, with what `plan` needs in them.
+    ///
+    /// # Errors
+    ///
+    /// One does not start.
+    pub(crate) async fn open_books(&mut self, plan: &Plan) -> anyhow::Result<()> {
+        for kind in Kind::ALL {
+            self.fleet.kill(kind)?;
+        }
+        self.fleet = open(&self.home.path().join(&plan.run), plan, &self.ports).await?;
+        Ok(())
+    }
+
+    /// Where the coordinators are.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.servers.iter().map(Server::url).collect()
+    }
+
+    /// A client of each coordinator.
+    ///
+    /// # Errors
+    ///
+    /// None that a fault could cause.
+    pub(crate) fn clients(&self) -> anyhow::Result<Vec<Client>> {
+        self.servers.iter().map(Server::client).collect()
+    }
+
+    /// Waits until each coordinator takes requests.
+    ///
+    /// # Errors
+    ///
+    /// One has ended, or does not within a minute; with its log.
+    pub(crate) async fn until_ready(&mut self) -> anyhow::Result<()> {
+        for (index, server) in self.servers.iter_mut().enumerate() {
+            server.until_ready().await.with_context(|| format!("coordinator {index}"))?;
+        }
+        Ok(())
+    }
+
+    /// Runs SQL as somebody whom no setting of the database hinders.
+    ///
+    /// # Errors
+    ///
+    /// With what the server said.
+    pub(crate) async fn sql(&self, sql: &str) -> anyhow::Result<()> {
+        let free = [
+            ("default_transaction_read_only", "off"),
+            ("default_transaction_isolation", "read committed"),
+            ("statement_timeout", "0"),
+            ("lock_timeout", "0"),
+        ];
+        let options = self.postgres.url().parse::<PgConnectOptions>()?.options(free);
+        let mut connection = options.connect().await?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await?;
+        Ok(connection.close().await?)
+    }
+
+    /// Everything that the coordinators have logged.
+    pub(crate) fn logs(&self) -> Vec<String> {
+        self.servers.iter().map(Server::log).collect()
+    }
+
+    /// Writes the logs beside the books and keeps the folder; where it is.
+    pub(crate) fn keep(&mut self) -> PathBuf {
+        for (index, log) in self.logs().iter().enumerate() {
+            // What can't be written is not worth hiding the fault for.
+            let _ = std::fs::write(self.home.path().join(format!("coordinator-{index}.log")), log);
+        }
+        self.home.disable_cleanup(true);
+        self.home.path().to_owned()
+    }
+}
+
+/// The demo's definition, for whom an outage may last longer than the demo's do.
+fn definition() -> String {
+    PLACE_ORDER.replace("max_attempts: 10,", "max_attempts: 100,").replace("max: 2s,", "max: 1s,")
+}
+
+async fn open(dir: &Path, plan: &Plan, ports: &BTreeMap<Kind, u16>) -> anyhow::Result<Fleet> {
+    let books = Books::open(dir.to_owned(), plan).await?;
+    for kind in Kind::ALL {
+        let troubles = plan.troubles.get(&kind).cloned().unwrap_or_default();
+        troubles.write(&books.troubles_path(kind))?;
+    }
+    Fleet::start(books, ports.clone()).await
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_definition_is_patient() {
+        let definition = super::definition();
+        assert!(definition.contains("max_attempts: 100,") && definition.contains("max: 1s,"));
+    }
+}
