@@ -6,9 +6,11 @@
 
 mod child;
 mod clock;
+mod family;
 mod mariadb;
 mod port;
 mod postgres;
+mod program;
 pub mod proxy;
 mod redis;
 

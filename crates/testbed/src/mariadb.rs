@@ -1,22 +1,14 @@
 //! A MariaDB server of one's own.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use anyhow::Context as _;
 use tempfile::TempDir;
 
+use crate::program::{LIMIT, POLL_EVERY, Programs, STARTS_MAX, data_of, run};
 use crate::{Child, free_port};
-
-/// Longest time a start, a stop or a statement of the testbed itself may take.
-const LIMIT: Duration = Duration::from_mins(1);
-/// Time between two looks at a server that starts.
-const POLL_EVERY: Duration = Duration::from_millis(10);
-/// Ports tried when others take them first.
-const STARTS_MAX: u32 = 5;
 
 /// A running server with an empty database `amends`, which does not wait for the disk; dropping it
 /// kills it and deletes its files.
@@ -25,7 +17,7 @@ pub struct MariaDb {
     // In this order: the server goes before its files.
     server: Option<Child>,
     home: TempDir,
-    binaries: Binaries,
+    programs: Programs,
     settings: Vec<String>,
     port: u16,
 }
@@ -46,9 +38,9 @@ impl MariaDb {
     ///
     /// As [`MariaDb::start`].
     pub async fn start_with(settings: &[&str]) -> anyhow::Result<Self> {
-        let binaries = Binaries::find()?;
-        let home = binaries.make_home("amends-mariadb-")?;
-        let mut install = binaries.command("mariadb-install-db");
+        let programs = programs()?;
+        let home = programs.make_home("amends-mariadb-")?;
+        let mut install = programs.command("mariadb-install-db");
         install
             .arg("--no-defaults")
             .arg(format!("--datadir={}", data_of(&home).display()))
@@ -57,7 +49,7 @@ impl MariaDb {
             .current_dir(home.path());
         run(&mut install).await?;
         let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
-        let mut mariadb = Self { server: None, home, binaries, settings, port: 0 };
+        let mut mariadb = Self { server: None, home, programs, settings, port: 0 };
         mariadb.start_on_a_free_port().await?;
         mariadb.create_database("amends").await?;
         Ok(mariadb)
@@ -94,7 +86,7 @@ impl MariaDb {
     ///
     /// With what the client said.
     pub async fn sql(&self, sql: &str) -> anyhow::Result<String> {
-        let mut client = Command::new(self.binaries.of("mariadb"));
+        let mut client = Command::new(self.programs.of("mariadb"));
         client
             .args(["--no-defaults", "--protocol=tcp", "-h", "127.0.0.1", "-u", "root", "-N", "-B"])
             .arg(format!("--port={}", self.port))
@@ -143,7 +135,7 @@ impl MariaDb {
     }
 
     fn command(&self, log: &Path) -> anyhow::Result<Command> {
-        let mut command = self.binaries.command("mariadbd");
+        let mut command = self.programs.command("mariadbd");
         // No socket file: a server that Debian's package runs keeps its own.
         command
             .args(["--no-defaults", "--bind-address=127.0.0.1", "--socket="])
@@ -161,82 +153,17 @@ impl MariaDb {
     }
 }
 
-/// Where the programs are and how they are run.
-#[derive(Clone, Debug)]
-struct Binaries {
-    dirs: Vec<PathBuf>,
-    /// Owner that files must have and programs must run as: set if we are root, whom the server
-    /// refuses to serve.
-    owner: Option<(u32, u32)>,
-}
-
-impl Binaries {
-    fn find() -> anyhow::Result<Self> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        // Debian keeps the server where an ordinary user's path does not lead.
-        let mut dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();
-        dirs.push(PathBuf::from("/usr/sbin"));
-        let has = |program: &str| dirs.iter().any(|dir| dir.join(program).exists());
-        anyhow::ensure!(
-            has("mariadbd") && has("mariadb-install-db") && has("mariadb"),
-            "no MariaDB server found; on Debian: apt-get install mariadb-server"
-        );
-        let is_root = fs::metadata("/proc/self")?.uid() == 0;
-        let owner = if is_root { Some((id_of("-u")?, id_of("-g")?)) } else { None };
-        Ok(Self { dirs, owner })
-    }
-
-    fn make_home(&self, prefix: &str) -> anyhow::Result<TempDir> {
-        let home = tempfile::Builder::new().prefix(prefix).tempdir()?;
-        if let Some((user, group)) = self.owner {
-            chown(home.path(), Some(user), Some(group))?;
-        }
-        Ok(home)
-    }
-
-    fn of(&self, program: &str) -> PathBuf {
-        let mut places = self.dirs.iter().map(|dir| dir.join(program));
-        places.find(|place| place.exists()).unwrap_or_else(|| PathBuf::from(program))
-    }
-
-    /// A command for the program, as its owner. `setpriv` becomes the program: same process id.
-    fn command(&self, program: &str) -> Command {
-        let program = self.of(program);
-        let Some((user, group)) = self.owner else { return Command::new(program) };
-        let mut command = Command::new("setpriv");
-        command
-            .args([format!("--reuid={user}"), format!("--regid={group}")])
-            .args(["--init-groups", "--"])
-            .arg(program);
-        command
-    }
-}
-
-fn data_of(home: &TempDir) -> PathBuf {
-    home.path().join("data")
-}
-
-/// The user's or group's number of the user `mysql`.
-fn id_of(flag: &str) -> anyhow::Result<u32> {
-    let output = Command::new("id").args([flag, "mysql"]).output()?;
-    String::from_utf8_lossy(&output.stdout)
-        .trim()
-        .parse()
-        .context("MariaDB refuses to run as root, and there is no user `mysql` to run it as")
-}
-
-/// Runs a command to its end and answers what it printed.
-async fn run(command: &mut Command) -> anyhow::Result<String> {
-    let name = command.get_program().display().to_string();
-    command.stdin(Stdio::null());
-    let mut command = tokio::process::Command::from(std::mem::replace(command, Command::new("")));
-    let output = tokio::time::timeout(LIMIT, command.kill_on_drop(true).output())
-        .await
-        .with_context(|| format!("{name} still runs after {LIMIT:?}"))?
-        .with_context(|| format!("cannot run {name}"))?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "{name} failed: {errors}");
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+fn programs() -> anyhow::Result<Programs> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Debian keeps the server where an ordinary user's path does not lead.
+    let mut dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    dirs.push(PathBuf::from("/usr/sbin"));
+    let has = |program: &str| dirs.iter().any(|dir| dir.join(program).exists());
+    anyhow::ensure!(
+        has("mariadbd") && has("mariadb-install-db") && has("mariadb"),
+        "no MariaDB server found; on Debian: apt-get install mariadb-server"
+    );
+    Programs::new(dirs, "mysql")
 }
 
 #[cfg(test)]

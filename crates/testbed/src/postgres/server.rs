@@ -1,52 +1,29 @@
 //! A PostgreSQL server of one's own.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Weak};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use tempfile::TempDir;
-use tokio::sync::Mutex;
 
-use crate::{Child, free_port};
-
-/// Longest time a start, a stop or a statement of the testbed itself may take.
-const LIMIT: Duration = Duration::from_mins(1);
-/// Time between two looks at a server that starts.
-const POLL_EVERY: Duration = Duration::from_millis(10);
-/// Ports tried when others take them first.
-const STARTS_MAX: u32 = 5;
-
-/// How a server is set up.
-#[derive(Clone, Debug)]
-pub struct PostgresOptions {
-    /// Whether a commit is on disk before it is answered (`fsync`). Without it a crash of the
-    /// server still loses nothing, a crash of the machine may.
-    pub durable: bool,
-    /// Most connections at once.
-    pub max_connections: u16,
-    /// Further settings by name, such as `default_transaction_isolation`.
-    pub settings: Vec<(String, String)>,
-}
-
-impl Default for PostgresOptions {
-    fn default() -> Self {
-        Self { durable: false, max_connections: 100, settings: Vec::new() }
-    }
-}
+use super::PostgresOptions;
+use super::files::{copy, programs, template};
+use crate::program::{LIMIT, POLL_EVERY, Programs, STARTS_MAX, data_of, run};
+use crate::{Child, family, free_port};
 
 /// A running server with an empty database `amends`; dropping it kills it and deletes its files.
 #[derive(Debug)]
 pub struct Postgres {
     // In this order: the server goes before its files.
     server: Option<Child>,
-    home: TempDir,
-    _template: Arc<TempDir>,
-    binaries: Binaries,
-    options: PostgresOptions,
+    pub(super) home: TempDir,
+    pub(super) template: Arc<TempDir>,
+    pub(super) programs: Programs,
+    pub(super) options: PostgresOptions,
+    is_paused: bool,
     port: u16,
 }
 
@@ -66,17 +43,24 @@ impl Postgres {
     ///
     /// As [`Postgres::start`].
     pub async fn start_with(options: PostgresOptions) -> anyhow::Result<Self> {
-        let binaries = Binaries::find()?;
-        let template = template(&binaries).await?;
-        let home = binaries.make_home("amends-postgres-")?;
-        let mut copy = Command::new("cp");
-        copy.arg("-a").arg(data_of(&template)).arg(home.path());
-        run(&mut copy).await?;
-        let mut postgres =
-            Self { server: None, home, _template: template, binaries, options, port: 0 };
+        let programs = programs()?;
+        let template = template(&programs).await?;
+        let home = programs.make_home("amends-postgres-")?;
+        copy(&template, &home).await?;
+        let mut postgres = Self::over(home, template, programs, options);
         postgres.start_on_a_free_port().await?;
         postgres.create_database("amends").await?;
         Ok(postgres)
+    }
+
+    /// A server that does not run yet, over files that are there.
+    pub(super) fn over(
+        home: TempDir,
+        template: Arc<TempDir>,
+        programs: Programs,
+        options: PostgresOptions,
+    ) -> Self {
+        Self { server: None, home, template, programs, options, is_paused: false, port: 0 }
     }
 
     /// URL of the database `amends`, for a superuser.
@@ -115,13 +99,13 @@ impl Postgres {
     ///
     /// With what `psql` said.
     pub async fn psql(&self, database: &str, sql: &str) -> anyhow::Result<String> {
-        let mut psql = Command::new(self.binaries.dir.join("psql"));
+        let mut psql = Command::new(self.programs.of("psql"));
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql])
             .arg(self.url_of(database));
         run(&mut psql).await
     }
 
-    /// Kills the server as a crash would (SIGQUIT: no checkpoint) and starts it again on the same
+    /// Stops the server as a crash would (SIGQUIT: no checkpoint) and starts it again on the same
     /// port, where it recovers.
     ///
     /// # Errors
@@ -132,14 +116,89 @@ impl Postgres {
         self.start_again().await
     }
 
-    /// Kills the server as a crash would; its files stay.
+    /// Shuts the server down in order (SIGINT: sessions are ended, then a checkpoint) and starts it
+    /// again on the same port.
+    ///
+    /// # Errors
+    ///
+    /// If it does not come back.
+    pub async fn restart_fast(&mut self) -> anyhow::Result<()> {
+        self.end_by("INT").await?;
+        self.start_again().await
+    }
+
+    /// Stops the server as a crash would (SIGQUIT); its files stay.
     ///
     /// # Errors
     ///
     /// If it does not end.
     pub async fn stop(&mut self) -> anyhow::Result<()> {
-        if let Some(mut server) = self.server.take() {
-            server.signal("QUIT")?;
+        self.end_by("QUIT").await
+    }
+
+    /// Kills the server and all its processes (SIGKILL); answers when they are gone. Its files
+    /// stay.
+    ///
+    /// # Errors
+    ///
+    /// If they do not go.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        self.is_paused = false;
+        if let Some(mut server) = self.server.take()
+            && server.exit_status()?.is_none()
+        {
+            family::kill(&mut server).await?;
+        }
+        Ok(())
+    }
+
+    /// Stops all its processes in their tracks (SIGSTOP): connections stay open, new ones are taken
+    /// by the kernel, and nothing answers.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub async fn pause(&mut self) -> anyhow::Result<()> {
+        let server = self.server.as_mut().context("the server is stopped")?;
+        self.is_paused = true;
+        family::pause(server).await
+    }
+
+    /// Lets a paused one go on.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run.
+    pub fn resume(&mut self) -> anyhow::Result<()> {
+        self.is_paused = false;
+        family::resume(self.server.as_mut().context("the server is stopped")?)
+    }
+
+    /// Waits until the server has ended by itself, as it does when it can't write its log of
+    /// changes.
+    ///
+    /// # Errors
+    ///
+    /// If it still runs after `limit`, or did not run.
+    pub async fn until_ended(&mut self, limit: Duration) -> anyhow::Result<ExitStatus> {
+        let status = self.server.as_mut().context("the server is stopped")?.wait(limit).await?;
+        self.server = None;
+        Ok(status)
+    }
+
+    /// What it has written to its log since it was started last.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    async fn end_by(&mut self, signal: &str) -> anyhow::Result<()> {
+        if self.is_paused {
+            self.resume()?;
+        }
+        if let Some(mut server) = self.server.take()
+            && server.exit_status()?.is_none()
+        {
+            server.signal(signal)?;
             server.wait(LIMIT).await?;
         }
         Ok(())
@@ -155,7 +214,7 @@ impl Postgres {
         self.launch().await
     }
 
-    async fn start_on_a_free_port(&mut self) -> anyhow::Result<()> {
+    pub(super) async fn start_on_a_free_port(&mut self) -> anyhow::Result<()> {
         let mut last = None;
         for _ in 0..STARTS_MAX {
             self.port = free_port()?;
@@ -168,7 +227,7 @@ impl Postgres {
     }
 
     async fn launch(&mut self) -> anyhow::Result<()> {
-        let log = self.home.path().join("log");
+        let log = self.log_file();
         let mut server = Child::spawn(&mut self.command(&log)?)?;
         tokio::time::timeout(LIMIT, self.until_ready(&mut server))
             .await
@@ -204,31 +263,37 @@ impl Postgres {
     }
 
     fn command(&self, log: &Path) -> anyhow::Result<Command> {
-        let mut command = self.binaries.command("postgres");
+        let mut command = self.programs.command("postgres");
         command.arg("-D").arg(data_of(&self.home)).arg("-p").arg(self.port.to_string());
-        let connections = self.options.max_connections.to_string();
-        let durable = if self.options.durable { "on" } else { "off" };
-        let fixed = [
-            ("listen_addresses", "127.0.0.1"),
-            ("unix_socket_directories", ""),
-            ("max_connections", &connections),
-            ("fsync", durable),
-            ("full_page_writes", durable),
-            ("timezone", "UTC"),
-        ];
-        let further = self.options.settings.iter().map(|(name, value)| (&**name, &**value));
-        for (name, value) in fixed.into_iter().chain(further) {
-            command.arg("-c").arg(format!("{name}={value}"));
-        }
+        command.args(self.options.arguments());
         let log = fs::File::create(log)?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         command.current_dir(self.home.path());
         Ok(command)
     }
+
+    fn log_file(&self) -> PathBuf {
+        self.home.path().join("log")
+    }
+
+    /// Frees the shared memory of a server that was killed, which the next one over its files would
+    /// do.
+    fn free_memory(&self) {
+        let file = data_of(&self.home).join("postmaster.pid");
+        let text = fs::read_to_string(file).unwrap_or_default();
+        if let Some(id) = text.lines().nth(6).and_then(|line| line.split_whitespace().nth(1)) {
+            // Nothing is lost but a few bytes if that fails.
+            let _ = Command::new("ipcrm").args(["-m", id]).stderr(Stdio::null()).status();
+        }
+    }
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
+        if self.is_paused {
+            // It can still be killed, as follows.
+            let _ = self.resume();
+        }
         // SIGQUIT first: the server takes its children with it. The child's own drop would leave
         // them to notice by themselves.
         if let Some(server) = &mut self.server
@@ -241,101 +306,9 @@ impl Drop for Postgres {
                 std::thread::sleep(POLL_EVERY);
             }
         }
+        self.server = None;
+        self.free_memory();
     }
-}
-
-/// Where the programs are and how they are run.
-#[derive(Clone, Debug)]
-struct Binaries {
-    dir: PathBuf,
-    /// Owner that files must have and programs must run as: set if we are root, whom the server
-    /// refuses to serve.
-    owner: Option<(u32, u32)>,
-}
-
-impl Binaries {
-    fn find() -> anyhow::Result<Self> {
-        let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-        let mut dirs: Vec<PathBuf> = versions.map(|entry| entry.path().join("bin")).collect();
-        dirs.sort();
-        dirs.reverse();
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        dirs.extend(std::env::split_paths(&path));
-        let dir = dirs
-            .into_iter()
-            .find(|dir| dir.join("initdb").exists() && dir.join("postgres").exists())
-            .context("no PostgreSQL server found; on Debian: apt-get install postgresql")?;
-        let is_root = fs::metadata("/proc/self")?.uid() == 0;
-        let owner = if is_root { Some((id_of("-u")?, id_of("-g")?)) } else { None };
-        Ok(Self { dir, owner })
-    }
-
-    fn make_home(&self, prefix: &str) -> anyhow::Result<TempDir> {
-        let home = tempfile::Builder::new().prefix(prefix).tempdir()?;
-        if let Some((user, group)) = self.owner {
-            chown(home.path(), Some(user), Some(group))?;
-        }
-        Ok(home)
-    }
-
-    /// A command for the program, as its owner. `setpriv` becomes the program: same process id.
-    fn command(&self, program: &str) -> Command {
-        let program = self.dir.join(program);
-        let Some((user, group)) = self.owner else { return Command::new(program) };
-        let mut command = Command::new("setpriv");
-        command
-            .args([format!("--reuid={user}"), format!("--regid={group}")])
-            .args(["--init-groups", "--"])
-            .arg(program);
-        command
-    }
-}
-
-/// An initialised data directory, made once while any server of this process lives: copying it
-/// takes a tenth of the time that `initdb` takes.
-async fn template(binaries: &Binaries) -> anyhow::Result<Arc<TempDir>> {
-    static TEMPLATE: Mutex<Weak<TempDir>> = Mutex::const_new(Weak::new());
-    let mut template = TEMPLATE.lock().await;
-    if let Some(template) = template.upgrade() {
-        return Ok(template);
-    }
-    let home = binaries.make_home("amends-initdb-")?;
-    let mut initdb = binaries.command("initdb");
-    initdb
-        .args(["-A", "trust", "--no-sync", "-U", "postgres", "-E", "UTF8", "--locale=C", "-D"])
-        .arg(data_of(&home))
-        .current_dir(home.path());
-    run(&mut initdb).await?;
-    let home = Arc::new(home);
-    *template = Arc::downgrade(&home);
-    Ok(home)
-}
-
-fn data_of(home: &TempDir) -> PathBuf {
-    home.path().join("data")
-}
-
-/// The user's or group's number of the user `postgres`.
-fn id_of(flag: &str) -> anyhow::Result<u32> {
-    let output = Command::new("id").args([flag, "postgres"]).output()?;
-    String::from_utf8_lossy(&output.stdout)
-        .trim()
-        .parse()
-        .context("PostgreSQL refuses to run as root, and there is no user `postgres` to run it as")
-}
-
-/// Runs a command to its end and answers what it printed.
-async fn run(command: &mut Command) -> anyhow::Result<String> {
-    let name = command.get_program().display().to_string();
-    command.stdin(Stdio::null());
-    let mut command = tokio::process::Command::from(std::mem::replace(command, Command::new("")));
-    let output = tokio::time::timeout(LIMIT, command.kill_on_drop(true).output())
-        .await
-        .with_context(|| format!("{name} still runs after {LIMIT:?}"))?
-        .with_context(|| format!("cannot run {name}"))?;
-    let errors = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(output.status.success(), "{name} failed: {errors}");
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[cfg(test)]

@@ -1,0 +1,47 @@
+//! How a PostgreSQL server is set up.
+
+/// How a server is set up.
+#[derive(Clone, Debug)]
+pub struct PostgresOptions {
+    /// Whether a commit is on disk before it is answered (`fsync`). Without it a crash of the
+    /// server still loses nothing, a crash of the machine may.
+    pub durable: bool,
+    /// Most connections at once.
+    pub max_connections: u16,
+    /// Further settings by name, such as `default_transaction_isolation`.
+    pub settings: Vec<(String, String)>,
+}
+
+impl Default for PostgresOptions {
+    fn default() -> Self {
+        Self { durable: false, max_connections: 100, settings: Vec::new() }
+    }
+}
+
+impl PostgresOptions {
+    /// With a further setting.
+    #[must_use]
+    pub fn setting(mut self, name: &str, value: &str) -> Self {
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The arguments of a server.
+    pub(super) fn arguments(&self) -> Vec<String> {
+        let connections = self.max_connections.to_string();
+        let durable = if self.durable { "on" } else { "off" };
+        let fixed = [
+            ("listen_addresses", "127.0.0.1"),
+            ("unix_socket_directories", ""),
+            ("max_connections", &connections),
+            ("fsync", durable),
+            ("full_page_writes", durable),
+            ("timezone", "UTC"),
+            // In the data folder, where it goes with a server that is killed.
+            ("dynamic_shared_memory_type", "mmap"),
+        ];
+        let further = self.settings.iter().map(|(name, value)| (&**name, &**value));
+        let all = fixed.into_iter().chain(further);
+        all.flat_map(|(name, value)| ["-c".to_owned(), format!("{name}={value}")]).collect()
+    }
+}
