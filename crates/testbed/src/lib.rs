@@ -17,6 +17,6 @@ mod redis;
 pub use child::Child;
 pub use mariadb::MariaDb;
 pub use port::free_port;
-pub use postgres::{Postgres, PostgresOptions};
+pub use postgres::{Postgres, PostgresOptions, Standby};
 pub use proxy::FaultProxy;
 pub use redis::Redis;

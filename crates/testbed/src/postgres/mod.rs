@@ -3,6 +3,8 @@
 mod files;
 mod options;
 mod server;
+mod standby;
 
 pub use options::PostgresOptions;
 pub use server::Postgres;
+pub use standby::Standby;
