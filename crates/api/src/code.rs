@@ -185,6 +185,10 @@ error_codes! {
         "The body is too large",
         "The request's body is longer than the bound, by default 1 MiB.",
         "Keep large data elsewhere and send a reference to it.";
+    UriTooLong => "uri-too-long", URI_TOO_LONG, false,
+        "The URL is too long",
+        "Path and query together have more than 16 KiB.",
+        "Ask for less at once: fewer `label` conditions, a shorter prefix.";
     UnsupportedMediaType => "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE, false,
         "The body's type is not accepted",
         "The `Content-Type` is missing or not one that the route takes, or the body is compressed (`Content-Encoding`).",

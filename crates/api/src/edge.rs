@@ -11,7 +11,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use tracing::Instrument;
 use tracing::field::Empty;
 
@@ -24,6 +24,9 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longest request id that is taken over from the caller.
 const REQUEST_ID_BYTES_MAX: usize = 128;
+
+/// Longest path and query, in bytes: a list that asks for every bound of it but its labels fits.
+const URI_BYTES_MAX: usize = 16 * 1024;
 
 /// What a browser says about where a request comes from.
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -77,7 +80,8 @@ async fn answer(state: &AppState, route: &str, request: Request, next: Next) -> 
         (true, Err(_)) => None,
         (false, Err(_)) => return overloaded(state).into_response(),
     };
-    if let Err(problem) = check_site(state, &request) {
+    let checked = check_length(request.uri()).and_then(|()| check_site(state, &request));
+    if let Err(problem) = checked {
         return problem.into_response();
     }
     let wait = headers::wait(request.headers(), state.config.wait_max).unwrap_or_default();
@@ -136,6 +140,16 @@ fn request_id(state: &AppState, headers: &HeaderMap) -> (String, HeaderValue) {
     // Hex digits and a hyphen are always a header value.
     let header = HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("-"));
     (id, header)
+}
+
+/// HTTP itself would take up to 64 KiB.
+fn check_length(uri: &Uri) -> Result<(), Problem> {
+    let length = uri.path_and_query().map_or(0, |own| own.as_str().len());
+    if length <= URI_BYTES_MAX {
+        return Ok(());
+    }
+    let detail = format!("path and query have {length} bytes, at most {URI_BYTES_MAX} are allowed");
+    Err(Problem::new(ErrorCode::UriTooLong, detail))
 }
 
 /// Refuses what a page of another site makes a browser send. Programs send neither header.

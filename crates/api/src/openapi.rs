@@ -61,6 +61,7 @@ fn complete(path: &str, item: &mut PathItem) {
             (is_change, "403", "`cross-site-request`"),
             (has_body, "408", "`body-timeout`"),
             (has_body, "413", "`body-too-large`"),
+            (is_api, "414", "`uri-too-long`"),
             (has_body, "415", "`unsupported-media-type`"),
             (has_body || (is_api && has_ids), "422", "The body, or an id in the path, has faults"),
             (true, "500", "`internal`"),

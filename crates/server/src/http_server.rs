@@ -23,6 +23,9 @@ use tower::ServiceExt as _;
 /// Longest wait for the first request of a connection and for the head of each request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Longest head of a request, in bytes: request line and headers. More is answered 431.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
 /// Time between two pings of a quiet HTTP/2 connection, and longest wait for the answer.
 const PING_EVERY: Duration = Duration::from_secs(30);
 
@@ -128,7 +131,11 @@ async fn silence(begun: &CancellationToken) {
 
 fn builder() -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
