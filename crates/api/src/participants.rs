@@ -2,7 +2,7 @@
 
 use amends_core::ParticipantName;
 use amends_core::definition::{Fault, FaultCode};
-use amends_core::participant::ParticipantSpec;
+use amends_core::participant::{Endpoint, ParticipantSpec};
 use amends_ports::store::StoredParticipant;
 use axum::Json;
 use axum::extract::State;
@@ -113,10 +113,26 @@ fn read(state: &AppState, text: &str, name: Option<&ParticipantName>) -> Result<
         }
     }
     let spec = ParticipantSpec::parse(&document).map_err(|faults| invalid(&faults))?;
-    match state.config.targets.check(&spec) {
-        faults if faults.is_empty() => Ok(spec),
-        faults => Err(invalid(&faults)),
-    }
+    let mut faults = state.config.targets.check(&spec);
+    faults.extend(own_address(&spec, &state.config.public_url));
+    if faults.is_empty() { Ok(spec) } else { Err(invalid(&faults)) }
+}
+
+/// The coordinator is no participant of its own: definitions could then command sagas.
+fn own_address(spec: &ParticipantSpec, public_url: &str) -> Option<Fault> {
+    let own = Endpoint::new(public_url).ok()?;
+    let is_own = |endpoint: &Endpoint| {
+        let same_host = endpoint.host() == own.host() || is_loopback(endpoint) && is_loopback(&own);
+        same_host && endpoint.port() == own.port()
+    };
+    let index = spec.endpoints.iter().position(is_own)?;
+    let detail = "the target is this coordinator itself, which takes no part in sagas";
+    Some(Fault::new(format!("/endpoints/{index}"), FaultCode::TargetNotAllowed, detail))
+}
+
+fn is_loopback(endpoint: &Endpoint) -> bool {
+    let by_name = endpoint.host() == "localhost";
+    by_name || endpoint.address().is_some_and(|address| address.to_canonical().is_loopback())
 }
 
 fn invalid(faults: &[Fault]) -> Problem {

@@ -1,5 +1,8 @@
 //! What comes from outside and must not get in: a problem, the right status, nothing stored.
 
+use amends_api::ApiConfig;
+use amends_engine::EngineConfig;
+use amends_ports::testing::ScriptedParticipants;
 use axum::body::{Body, Bytes};
 use futures_util::stream;
 use http::{Request, StatusCode};
@@ -181,8 +184,28 @@ async fn parameters_that_cannot_be_used() {
         let answer = api.get(&path).await;
         assert_eq!((answer.status.as_u16(), answer.code().as_str()), (400, code), "{path}");
     }
-    let many = "label=a:b&".repeat(5_000);
-    assert_eq!(api.get(&format!("/v1/sagas?{many}")).await.code(), "bad-parameter");
+    for (labels, status, code) in [(1_000, 400, "bad-parameter"), (5_000, 414, "uri-too-long")] {
+        let many = "label=a:b&".repeat(labels);
+        let answer = api.get(&format!("/v1/sagas?{many}")).await;
+        assert_eq!((answer.status.as_u16(), answer.code().as_str()), (status, code), "{labels}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_coordinator_itself_is_no_participant() {
+    let config = ApiConfig { public_url: "http://127.0.0.1:7411".to_owned(), ..Default::default() };
+    let api = Api::with(ScriptedParticipants::new(), EngineConfig::default(), config).await;
+    for (url, status) in [
+        ("http://127.0.0.1:7411", 422),
+        ("http://localhost:7411/v1", 422),
+        ("http://[::1]:7411", 422),
+        ("http://127.1:7411", 422),
+        ("http://127.0.0.1:7412", 201),
+    ] {
+        let body = json!({ "name": "own", "endpoints": [url] });
+        let answer = api.post("/v1/participants", &body).await;
+        assert_eq!(answer.status.as_u16(), status, "{url}: {}", answer.json());
+    }
 }
 
 #[tokio::test(start_paused = true)]
