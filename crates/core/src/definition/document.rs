@@ -33,12 +33,13 @@ pub(super) fn read(text: &str, format: Format) -> Result<Value, Fault> {
     Ok(value.0)
 }
 
-/// Checks the bounds of a document that did not come as text.
-pub(super) fn check_bounds(value: &Value) -> Result<(), Fault> {
+/// Checks the bounds of a document that did not come as text, and answers its canonical one.
+pub(super) fn check_bounds(value: &Value) -> Result<String, Fault> {
     if !is_within_depth(value, DEPTH_MAX) {
         return Err(too_large(&format!("is nested deeper than {DEPTH_MAX} levels")));
     }
-    let bytes = canonical(value).len();
+    let text = canonical(value);
+    let bytes = text.len();
     if bytes > BYTES_MAX {
         return Err(too_large(&format!("is {bytes} bytes long; at most {BYTES_MAX} are allowed")));
     }
@@ -47,12 +48,12 @@ pub(super) fn check_bounds(value: &Value) -> Result<(), Fault> {
             "the document contains the character U+0000, which cannot be stored; remove it";
         return Err(Fault::new("", FaultCode::Syntax, detail));
     }
-    Ok(())
+    Ok(text)
 }
 
 /// SHA-256 of the canonical text.
-pub(super) fn digest(value: &Value) -> Digest {
-    let hash = Sha256::digest(canonical(value).as_bytes());
+pub(super) fn digest(canonical: &str) -> Digest {
+    let hash = Sha256::digest(canonical.as_bytes());
     Digest(hash.iter().fold(String::with_capacity(64), |mut text, byte| {
         // Writing to a `String` cannot fail.
         let _ = write!(text, "{byte:02x}");
@@ -62,36 +63,41 @@ pub(super) fn digest(value: &Value) -> Digest {
 
 /// JSON without white space, names sorted by their bytes whatever order the map keeps.
 pub(super) fn canonical(value: &Value) -> String {
-    let mut text = String::new();
+    let mut text = Vec::new();
     write_canonical(value, &mut text);
-    text
+    // JSON is UTF-8.
+    String::from_utf8(text).unwrap_or_default()
 }
 
-fn write_canonical(value: &Value, out: &mut String) {
+fn write_canonical(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Array(items) => {
-            out.push('[');
+            out.push(b'[');
             for (index, item) in items.iter().enumerate() {
-                out.push_str(if index > 0 { "," } else { "" });
+                if index > 0 {
+                    out.push(b',');
+                }
                 write_canonical(item, out);
             }
-            out.push(']');
+            out.push(b']');
         }
         Value::Object(members) => {
             let mut sorted: Vec<_> = members.iter().collect();
             sorted.sort_by_key(|(name, _)| *name);
-            out.push('{');
+            out.push(b'{');
             for (index, (name, member)) in sorted.into_iter().enumerate() {
-                out.push_str(if index > 0 { "," } else { "" });
-                write_canonical(&Value::String(name.clone()), out);
-                out.push(':');
+                if index > 0 {
+                    out.push(b',');
+                }
+                // Writing to a `Vec` cannot fail.
+                let _ = serde_json::to_writer(&mut *out, name);
+                out.push(b':');
                 write_canonical(member, out);
             }
-            out.push('}');
+            out.push(b'}');
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            // Writing to a `String` cannot fail.
-            let _ = write!(out, "{value}");
+            let _ = serde_json::to_writer(out, value);
         }
     }
 }
@@ -238,9 +244,9 @@ mod tests {
         let json = read(r#"{"b": [1, {"y": null, "x": 1.5}], "a": "ä"}"#, Format::Json).unwrap();
         let yaml = read("a: ä\nb:\n  - 1\n  - {x: 1.5, y: null}\n", Format::Yaml).unwrap();
         assert_eq!(canonical(&json), r#"{"a":"ä","b":[1,{"x":1.5,"y":null}]}"#);
-        assert_eq!(digest(&json), digest(&yaml));
-        assert_ne!(digest(&json), digest(&json!({})));
-        assert_eq!(digest(&json).0.len(), 64);
+        assert_eq!(digest(&canonical(&json)), digest(&canonical(&yaml)));
+        assert_ne!(digest(&canonical(&json)), digest(&canonical(&json!({}))));
+        assert_eq!(digest(&canonical(&json)).0.len(), 64);
     }
 
     #[test]

@@ -30,7 +30,10 @@ pub(super) struct Fields<'v, 'p> {
 
 /// The pointer to a member or item of what stands at `pointer`.
 pub(super) fn below(pointer: &str, token: &str) -> String {
-    format!("{pointer}/{}", token.replace('~', "~0").replace('/', "~1"))
+    if token.contains(['~', '/']) {
+        return format!("{pointer}/{}", token.replace('~', "~0").replace('/', "~1"));
+    }
+    [pointer, "/", token].concat()
 }
 
 impl<'v> Fields<'v, '_> {
@@ -79,10 +82,10 @@ impl Reader {
         known: &[&str],
     ) -> Option<Fields<'v, 'p>> {
         let fields = self.map(value, pointer)?;
-        for (name, _, pointer) in fields.iter().filter(|(name, ..)| !known.contains(name)) {
+        for name in fields.members.keys().filter(|name| !known.contains(&name.as_str())) {
             let hint = suggestion(name, known.iter().copied());
             self.fault(
-                &pointer,
+                &below(pointer, name),
                 FaultCode::UnknownField,
                 format!("there is no field {name:?} here{hint}"),
             );

@@ -50,9 +50,10 @@ pub fn parse_text(text: &str, format: Format, registry: &Registry) -> Parsed {
 
 /// Reads, checks and compiles a definition.
 pub fn parse(value: &Value, registry: &Registry) -> Parsed {
-    if let Err(fault) = document::check_bounds(value) {
-        return Parsed { definition: None, faults: vec![fault] };
-    }
+    let canonical = match document::check_bounds(value) {
+        Ok(canonical) => canonical,
+        Err(fault) => return Parsed { definition: None, faults: vec![fault] },
+    };
     let mut reader = Reader::default();
     let draft = read::read(&mut reader, value);
     let graph = check(&mut reader, &draft, registry);
@@ -60,13 +61,13 @@ pub fn parse(value: &Value, registry: &Registry) -> Parsed {
     faults.sort_by_key(|fault| fault.severity);
     let definition = match faults.first() {
         Some(fault) if fault.is_error() => None,
-        _ => graph.and_then(|graph| build(draft, graph, value)).map(Arc::new),
+        _ => graph.and_then(|graph| build(draft, graph, value, &canonical)).map(Arc::new),
     };
     Parsed { definition, faults }
 }
 
 /// The definition, if nothing that it needs is missing.
-fn build(mut draft: Draft, graph: Graph, value: &Value) -> Option<Definition> {
+fn build(mut draft: Draft, graph: Graph, value: &Value, canonical: &str) -> Option<Definition> {
     let graph = imply_pivot(&mut draft, graph);
     let outer = StepDefaults { timeout: draft.timeout, retry: draft.retry };
     let steps = draft.steps.into_iter().enumerate();
@@ -82,7 +83,7 @@ fn build(mut draft: Draft, graph: Graph, value: &Value) -> Option<Definition> {
         steps: steps.map(|step| step.map(Arc::new)).collect::<Option<_>>()?,
         graph,
         output: draft.output.map(Arc::new),
-        digest: document::digest(value),
+        digest: document::digest(canonical),
         source: Json::from_value(value),
     })
 }
