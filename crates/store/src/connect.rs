@@ -27,6 +27,9 @@ pub enum OpenError {
         /// What it is set to.
         value: String,
     },
+    /// Others have gone on to what this release does not know; nothing was changed.
+    #[error("this release is too old for it: {0}")]
+    Outdated(String),
     /// The schema is not, and could not be made, what this release needs.
     #[error("the schema of the database can't be brought to this release")]
     Schema(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -8,5 +8,7 @@ mod migrations;
 pub mod postgres;
 mod queue;
 pub mod sqlite;
+mod version;
 
 pub use connect::{OpenError, open};
+pub use version::Formats;

@@ -348,21 +348,6 @@ async fn a_server_that_may_lose_commits_is_refused() {
 }
 
 #[tokio::test]
-async fn a_schema_of_a_newer_release_is_refused() {
-    let server = server::shared(&[]).await;
-    let url = server::database(&server).await;
-    let store = PostgresStore::connect(&url, server::options()).await.unwrap();
-    store.ready().await.unwrap();
-    let database = url.rsplit_once('/').unwrap().1;
-    let newer = "INSERT INTO _sqlx_migrations \
-        (version, description, success, checksum, execution_time) VALUES (9999, '', true, '', 0)";
-    server.psql(database, newer).await.unwrap();
-    let refused = PostgresStore::connect(&url, server::options()).await;
-    assert!(matches!(refused, Err(OpenError::Schema(_))), "{refused:?}");
-    assert!(store.ready().await.is_err());
-}
-
-#[tokio::test]
 async fn an_unreachable_server_is_an_error_and_not_a_wait() {
     let port = amends_testbed::free_port().unwrap();
     let url = format!("postgres://postgres@127.0.0.1:{port}/amends");

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
-use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnectOptions;
 use tokio::time::timeout;
 
 use super::generation::Generation;
 use super::load::InDoubt;
 use super::pool::{Pool, Session};
-use super::{Failure, PostgresOptions, PostgresStore, row};
+use super::{Failure, PostgresOptions, PostgresStore, row, version};
 use crate::OpenError;
 use crate::migrations::{POSTGRES, migrator};
+use crate::version::Version;
 
 /// Connections that serve leases and nothing else.
 const CONTROL_CONNECTIONS: u32 = 2;
@@ -46,9 +46,6 @@ SELECT current_setting('fsync'), current_setting('synchronous_commit')";
 /// The isolation of transactions that don't ask for any.
 pub(super) const ISOLATION: &str = "SELECT current_setting('default_transaction_isolation')";
 
-/// The newest migration that was done.
-pub(super) const SCHEMA: &str = "SELECT max(version) FROM _sqlx_migrations WHERE success";
-
 impl PostgresStore {
     /// Connects to the database at `url` and brings its schema to this release. Any number of
     /// coordinators may do so at once.
@@ -67,7 +64,8 @@ impl PostgresStore {
         };
         let setup = pool(&[("lock_timeout", "0".to_owned())], 1);
         let generation = Arc::<Generation>::default();
-        let partitions = prepare(&setup, &options, &generation).await?;
+        let version = Version::new(options.formats, POSTGRES);
+        let partitions = prepare(&setup, &options, &version, &generation).await?;
         let mut common = settings(&options);
         common.extend(isolation(&setup).await?);
         let hot = [&common[..], &fixed_plans()].concat();
@@ -77,6 +75,7 @@ impl PostgresStore {
             lists: checked(&common, options.list_connections_max),
             control: checked(&common, CONTROL_CONNECTIONS),
             generation,
+            version,
             partitions,
             in_doubt: InDoubt::default(),
         })
@@ -86,16 +85,6 @@ impl PostgresStore {
         let rows = self.control.fetch(|| sqlx::query(FACT).bind(name)).await?;
         let fact = rows.first().ok_or_else(|| Failure::Corrupt(format!("there is no {name}")))?;
         row::get(fact, 0)
-    }
-
-    pub(super) async fn check_schema(&self) -> Result<(), Failure> {
-        let rows = self.control.fetch(|| sqlx::query(SCHEMA)).await?;
-        let stored = rows.first().map(|answer| row::get::<Option<i64>>(answer, 0)).transpose()?;
-        let needed = POSTGRES.last().map(|(version, _, _)| *version);
-        if stored.flatten() == needed {
-            return Ok(());
-        }
-        Err(Failure::Corrupt(format!("its schema is at {stored:?}, this release needs {needed:?}")))
     }
 }
 
@@ -151,6 +140,7 @@ pub fn hot_settings() -> Vec<(&'static str, String)> {
 async fn prepare(
     setup: &Pool,
     options: &PostgresOptions,
+    version: &Version,
     generation: &Generation,
 ) -> Result<u16, OpenError> {
     let mut session = setup.session().await.map_err(unavailable)?;
@@ -163,6 +153,7 @@ async fn prepare(
     // A new session, since the migrations took their time.
     session.keep();
     let mut session = setup.session().await.map_err(unavailable)?;
+    check_version(&mut session, version).await?;
     let partitions = i32::from(options.partitions.max(1));
     session.fetch(sqlx::query(INITIALISE).bind(partitions)).await.map_err(unavailable)?;
     failpoint!("postgres.initialise.between");
@@ -203,13 +194,21 @@ async fn migrate(session: &mut Session<'_>) -> Result<(), OpenError> {
     timeout(MIGRATION_TIMEOUT, run)
         .await
         .map_err(|_| OpenError::Schema(format!("not done after {MIGRATION_TIMEOUT:?}").into()))?
-        .map_err(|error| {
-            if let MigrateError::VersionMissing(version) = error {
-                let what = format!("a newer release has brought it to {version}");
-                return OpenError::Schema(what.into());
-            }
-            OpenError::Schema(error.into())
-        })
+        .map_err(|error| OpenError::Schema(error.into()))
+}
+
+async fn check_version(session: &mut Session<'_>, version: &Version) -> Result<(), OpenError> {
+    let (done, stored) = version::read(session).await.map_err(unavailable)?;
+    version.hear(stored).map_err(OpenError::Outdated)?;
+    let known = version.newest_migration();
+    if done > known {
+        tracing::info!(
+            done,
+            known,
+            "a newer release has brought the schema on, and says that this one can use it"
+        );
+    }
+    Ok(())
 }
 
 fn unavailable(failure: Failure) -> OpenError {

@@ -9,20 +9,37 @@ use amends_ports::failpoint;
 use amends_ports::store::{CoordinatorId, Epoch, Error, Lease, Member};
 use sqlx::postgres::PgRow;
 
-use super::{Failure, PostgresStore, row};
+use super::{Failure, PostgresStore, row, version};
 
-/// Says that a coordinator lives and renews what it holds. Answers its leases.
+/// Says that a coordinator lives and renews what it holds, if it reads the journal format in force
+/// ($5: what it reads) and may use the schema ($6: the newest migration that it knows). Whoever
+/// raises the format waits for it, and it for them. Answers format, oldest reader and its leases,
+/// one at least, without a partition if it has none.
 pub(super) const HEARTBEAT: &str = "\
-WITH me AS (
-    INSERT INTO coordinator (coordinator_id, address, draining, expires_at)
-    VALUES ($1, $2, $3, clock_timestamp() + $4 * INTERVAL '1 microsecond')
+WITH fact AS (
+    SELECT name, value::bigint AS number FROM meta
+    WHERE name IN ('journal_format', 'oldest_reader')
+    ORDER BY name
+    FOR SHARE
+), version AS (
+    SELECT max(number) FILTER (WHERE name = 'journal_format') AS journal_format,
+        max(number) FILTER (WHERE name = 'oldest_reader') AS oldest_reader
+    FROM fact
+), fit AS (
+    SELECT journal_format FROM version WHERE journal_format <= $5 AND oldest_reader <= $6
+), me AS (
+    INSERT INTO coordinator (coordinator_id, address, draining, expires_at, journal_format)
+    SELECT $1, $2, $3, clock_timestamp() + $4 * INTERVAL '1 microsecond', $5 FROM fit
     ON CONFLICT (coordinator_id) DO UPDATE SET
         address = excluded.address, draining = excluded.draining, expires_at = excluded.expires_at
+), renewed AS (
+    UPDATE partition_lease l SET
+        expires_at = greatest(l.expires_at, clock_timestamp() + $4 * INTERVAL '1 microsecond')
+    FROM fit WHERE l.owner = $1
+    RETURNING l.partition, l.epoch
 )
-UPDATE partition_lease SET
-    expires_at = greatest(expires_at, clock_timestamp() + $4 * INTERVAL '1 microsecond')
-WHERE owner = $1
-RETURNING partition, epoch";
+SELECT v.journal_format, v.oldest_reader, r.partition, r.epoch
+FROM version v LEFT JOIN renewed r ON true";
 
 /// All that live.
 pub(super) const MEMBERS: &str = "\
@@ -141,11 +158,22 @@ impl PostgresStore {
         draining: bool,
         ttl: Duration,
     ) -> Result<(Vec<Member>, Vec<Lease>), Error> {
-        let renew =
-            || sqlx::query(HEARTBEAT).bind(&me.0).bind(address).bind(draining).bind(micros(ttl));
+        let renew = || {
+            sqlx::query(HEARTBEAT)
+                .bind(&me.0)
+                .bind(address)
+                .bind(draining)
+                .bind(micros(ttl))
+                .bind(i64::from(self.version.formats().read.0))
+                .bind(self.version.newest_migration())
+        };
         failpoint!("postgres.renew.before");
-        let leases = leases_of(&self.control.fetch(renew).await?)?;
+        let rows = self.control.fetch(renew).await?;
         failpoint!("postgres.renew.after");
+        let first = rows.first().ok_or_else(|| Failure::Corrupt("no version".to_owned()))?;
+        self.version.hear(version::stored(first, 0)?).map_err(Error::Outdated)?;
+        let leases = leases_of(&rows, 2)?;
+        self.raise_format().await?;
         let rows = self.control.fetch(|| sqlx::query(MEMBERS)).await?;
         let members = rows.iter().map(member_of).collect::<Result<_, _>>()?;
         Ok((members, leases))
@@ -161,7 +189,7 @@ impl PostgresStore {
         failpoint!("postgres.acquire.before");
         let taken = self.control.fetch(take).await?;
         failpoint!("postgres.acquire.after");
-        Ok(leases_of(&taken)?)
+        Ok(leases_of(&taken, 0)?)
     }
 
     pub(super) async fn raise(
@@ -181,7 +209,7 @@ impl PostgresStore {
         failpoint!("postgres.raise.before");
         let raised = self.control.fetch(raise).await?;
         failpoint!("postgres.raise.after");
-        Ok(leases_of(&raised)?)
+        Ok(leases_of(&raised, 0)?)
     }
 
     pub(super) async fn give_back(&self, leases: &[Lease]) -> Result<(), Error> {
@@ -207,12 +235,17 @@ fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(MAX).min(MAX)
 }
 
-fn leases_of(rows: &[PgRow]) -> Result<Vec<Lease>, Failure> {
+/// Leases in two columns from `first`; rows without a partition are passed over.
+fn leases_of(rows: &[PgRow], first: usize) -> Result<Vec<Lease>, Failure> {
     let lease = |columns: &PgRow| {
-        let (partition, epoch) = (row::partition(columns, 0)?, Epoch(row::count(columns, 1)?));
-        Ok(Lease { partition, epoch })
+        if row::get::<Option<i32>>(columns, first)?.is_none() {
+            return Ok(None);
+        }
+        let epoch = Epoch(row::count(columns, first + 1)?);
+        Ok(Some(Lease { partition: row::partition(columns, first)?, epoch }))
     };
-    let mut leases = rows.iter().map(lease).collect::<Result<Vec<_>, Failure>>()?;
+    let leases = rows.iter().map(lease).collect::<Result<Vec<_>, Failure>>()?;
+    let mut leases: Vec<Lease> = leases.into_iter().flatten().collect();
     leases.sort_by_key(|lease| lease.partition);
     Ok(leases)
 }

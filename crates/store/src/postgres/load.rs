@@ -16,6 +16,7 @@ use sqlx::postgres::PgRow;
 use super::lease::{Leases, fenced};
 use super::lock::ids;
 use super::{Failure, PostgresStore, row};
+use crate::version::report_unreadable;
 
 /// Sagas that are due in the partitions of some leases, with their journals, the longest due
 /// first.
@@ -122,7 +123,7 @@ impl PostgresStore {
             sqlx::query(DUE).bind(&leases.partitions).bind(&leases.epochs).bind(i64::from(limit))
         };
         let rows = self.hot.fetch(query).await?;
-        Ok(self.claim(&leases, Loaded::read(&rows)?.sagas).await?)
+        Ok(self.claim(&leases, Loaded::read(&rows)?).await?)
     }
 
     pub(super) async fn parked(
@@ -136,23 +137,22 @@ impl PostgresStore {
             sqlx::query(PARKED).bind(&leases.partitions).bind(&leases.epochs).bind(saga_id.as_str())
         };
         let rows = self.hot.fetch(query).await?;
-        Ok(self.claim(&leases, Loaded::read(&rows)?.sagas).await?.pop())
+        Ok(self.claim(&leases, Loaded::read(&rows)?).await?.pop())
     }
 
-    /// Those of `sagas` that are in memory from now on.
+    /// Those that are in memory from now on. What can't be read counts as in memory, too: it would
+    /// be due for ever otherwise, and keep others from their turn. The next owner finds it.
     async fn claim(
         &self,
         leases: &Leases,
-        mut sagas: Vec<StoredSaga>,
+        Loaded { mut sagas, unreadable, .. }: Loaded,
     ) -> Result<Vec<StoredSaga>, Failure> {
-        if sagas.is_empty() {
+        let all = || sagas.iter().map(|saga| &saga.saga_id).chain(&unreadable);
+        if all().next().is_none() {
             return Ok(sagas);
         }
-        let mut claim = Claim {
-            doubts: &self.in_doubt,
-            saga_ids: sagas.iter().map(|saga| saga.saga_id.clone()).collect(),
-        };
-        let saga_ids = ids(sagas.iter().map(|saga| &saga.saga_id));
+        let mut claim = Claim { doubts: &self.in_doubt, saga_ids: all().cloned().collect() };
+        let saga_ids = ids(all());
         let query =
             || sqlx::query(CLAIM).bind(&leases.partitions).bind(&leases.epochs).bind(&saga_ids);
         failpoint!("postgres.claim.before");
@@ -197,7 +197,7 @@ impl PostgresStore {
             let page = self.left_behind_page(lease, after.as_ref(), wanted).await?;
             sagas.extend(page.sagas);
             after = page.last;
-            if page.unreadable == 0 || sagas.len() >= limit || after.is_none() {
+            if page.unreadable.is_empty() || sagas.len() >= limit || after.is_none() {
                 return Ok(sagas);
             }
         }
@@ -228,7 +228,7 @@ struct Loaded {
     last: Option<SagaId>,
     /// Sagas left out because they can't be read: each was reported in the log. One that can't be
     /// read must not keep its whole partition from being driven.
-    unreadable: usize,
+    unreadable: Vec<SagaId>,
 }
 
 impl Loaded {
@@ -237,18 +237,13 @@ impl Loaded {
         let mut loaded = Self::default();
         let same = |a: &PgRow, b: &PgRow| matches!((row::get::<&str>(a, 0), row::get::<&str>(b, 0)), (Ok(a), Ok(b)) if a == b);
         for chunks in rows.chunk_by(same) {
-            loaded.last = Some(row::saga_id(&chunks[0], 0)?);
+            let saga_id = row::saga_id(&chunks[0], 0)?;
+            loaded.last = Some(saga_id.clone());
             match saga_of(chunks) {
                 Ok(saga) => loaded.sagas.push(saga),
                 Err(failure) => {
-                    loaded.unreadable += 1;
-                    let error = failure.into_source();
-                    let saga_id = loaded.last.as_ref().map(SagaId::as_str);
-                    tracing::error!(
-                        saga.id = saga_id,
-                        error,
-                        "a saga's journal can't be read by this release; it is not driven"
-                    );
+                    report_unreadable(&saga_id, &*failure.into_source());
+                    loaded.unreadable.push(saga_id);
                 }
             }
         }
@@ -259,12 +254,13 @@ impl Loaded {
 /// One saga from its chunks, of which there is at least one.
 pub(super) fn saga_of(chunks: &[PgRow]) -> Result<StoredSaga, Failure> {
     let first = chunks.first().ok_or_else(|| Failure::Corrupt("an empty journal".to_owned()))?;
+    let saga_id = row::saga_id(first, 0)?;
     let mut records = Vec::new();
     for chunk in chunks {
-        records.extend(row::records(chunk, 3)?);
+        row::add_records(&saga_id, &mut records, chunk, 3)?;
     }
     Ok(StoredSaga {
-        saga_id: row::saga_id(first, 0)?,
+        saga_id,
         partition: row::partition(first, 1)?,
         definition: row::digest(first, 2)?,
         records,

@@ -24,6 +24,7 @@ mod saga;
 mod statements;
 mod store;
 mod time;
+mod version;
 mod write;
 
 #[doc(hidden)]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::Formats;
+
 /// How a PostgreSQL database is used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PostgresOptions {
@@ -23,6 +25,8 @@ pub struct PostgresOptions {
     /// Takes a server that answers commits before they are on disk. Only for tests: such a server
     /// forgets accepted sagas when its machine fails.
     pub allow_lost_commits: bool,
+    /// Which journals are read and written. Other than the default only in tests.
+    pub formats: Formats,
 }
 
 impl Default for PostgresOptions {
@@ -36,6 +40,7 @@ impl Default for PostgresOptions {
             statement_timeout: Duration::from_secs(10),
             lock_timeout: Duration::from_secs(5),
             allow_lost_commits: false,
+            formats: Formats::default(),
         }
     }
 }

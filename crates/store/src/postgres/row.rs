@@ -70,9 +70,22 @@ pub(super) fn time(row: &PgRow, column: usize) -> Result<Timestamp, Failure> {
     Ok(get::<Time>(row, column)?.into())
 }
 
-/// The facts of one chunk.
-pub(super) fn records(row: &PgRow, column: usize) -> Result<Vec<Record>, Failure> {
-    json(get(row, column)?)
+/// Adds the facts of one chunk to those before it.
+pub(super) fn add_records(
+    saga_id: &SagaId,
+    before: &mut Vec<Record>,
+    row: &PgRow,
+    column: usize,
+) -> Result<(), Failure> {
+    let first = u64::try_from(before.len()).unwrap_or(u64::MAX);
+    before.extend(records(saga_id, first, get(row, column)?)?);
+    Ok(())
+}
+
+/// The facts of one chunk, which begins with number `first`.
+pub(super) fn records(saga_id: &SagaId, first: u64, text: &str) -> Result<Vec<Record>, Failure> {
+    Record::read_all(first, text)
+        .map_err(|error| Failure::Corrupt(format!("saga {saga_id}: {error}")))
 }
 
 /// What is stored as JSON.

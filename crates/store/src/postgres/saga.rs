@@ -85,7 +85,7 @@ impl PostgresStore {
         let Some(first) = rows.first() else { return Ok(None) };
         let mut records = Vec::new();
         for chunk in &rows {
-            records.extend(row::records(chunk, SUMMARY_WIDTH + 2)?);
+            row::add_records(saga_id, &mut records, chunk, SUMMARY_WIDTH + 2)?;
         }
         let stored = StoredSaga {
             saga_id: saga_id.clone(),
@@ -119,14 +119,15 @@ impl PostgresStore {
         };
         let rows = self.hot.fetch(query).await?;
         let Some(first) = rows.first() else { return Ok(None) };
+        let first = row::get::<Option<i64>>(first, 0)?.unwrap_or(0).cast_unsigned();
         let mut records = Vec::new();
         for chunk in &rows {
             if let Some(text) = row::get::<Option<&str>>(chunk, 1)? {
-                records.extend(row::json::<Vec<_>>(text)?);
+                let next = first + u64::try_from(records.len()).unwrap_or(u64::MAX);
+                records.extend(row::records(saga_id, next, text)?);
             }
         }
-        let first = row::get::<Option<i64>>(first, 0)?.unwrap_or(0);
-        let skipped = usize::try_from(from.saturating_sub(first.cast_unsigned()));
+        let skipped = usize::try_from(from.saturating_sub(first));
         records.drain(..skipped.unwrap_or(usize::MAX).min(records.len()));
         let more = records.len() > usize::from(limit);
         records.truncate(usize::from(limit));

@@ -2,7 +2,7 @@
 
 use super::{
     accept, append, connect, definition, generation, idle, inbox, lease, list, load, lock,
-    participant, queue, saga,
+    participant, queue, saga, version,
 };
 
 /// Statements that run per saga, per batch or per look at what is due: none may cost more the
@@ -73,5 +73,7 @@ pub const COLD: &[(&str, &str)] = &[
     ("initialise_leases", connect::INITIALISE_LEASES),
     ("fact", connect::FACT),
     ("durability", connect::DURABILITY),
-    ("schema", connect::SCHEMA),
+    ("version", version::VERSION),
+    ("hold_format", version::HOLD_FORMAT),
+    ("raise_format", version::RAISE_FORMAT),
 ];

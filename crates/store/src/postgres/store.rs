@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use amends_core::definition::Digest;
 use amends_core::participant::ParticipantSpec;
-use amends_core::saga::Status;
+use amends_core::saga::{JournalFormat, Status};
 use amends_core::{DefinitionName, LockKey, ParticipantName, SagaId, Timestamp};
 use amends_ports::store::{
     Batch, CoordinatorId, DefinitionSummary, Error, InboxId, InboxItem, JournalPage, Lease,
@@ -18,6 +18,7 @@ use async_trait::async_trait;
 use super::generation::Generation;
 use super::load::InDoubt;
 use super::pool::Pool;
+use crate::version::Version;
 
 /// All sagas in one PostgreSQL database, shared by any number of coordinators.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub struct PostgresStore {
     /// Leases: never waits behind the others.
     pub(super) control: Pool,
     pub(super) generation: Arc<Generation>,
+    pub(super) version: Version,
     pub(super) partitions: u16,
     pub(super) in_doubt: InDoubt,
 }
@@ -47,6 +49,10 @@ impl Store for PostgresStore {
         ttl: Duration,
     ) -> Result<(Vec<Member>, Vec<Lease>), Error> {
         self.heartbeat_of(me, address, draining, ttl).await
+    }
+
+    fn journal_format(&self) -> JournalFormat {
+        self.version.in_force()
     }
 
     async fn acquire(
@@ -237,6 +243,6 @@ impl Store for PostgresStore {
     }
 
     async fn ready(&self) -> Result<(), Error> {
-        Ok(self.check_schema().await?)
+        self.check_version().await
     }
 }

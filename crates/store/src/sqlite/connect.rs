@@ -12,9 +12,10 @@ use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::options::file_path;
 use super::writer::Writer;
-use super::{SqliteOptions, SqliteStore, statement};
+use super::{SqliteOptions, SqliteStore, lease, statement};
 use crate::OpenError;
 use crate::migrations;
+use crate::version::Version;
 
 /// Pages of the log after which it is copied into the file: 64 MiB. A checkpoint of little costs
 /// as much waiting as one of more.
@@ -39,6 +40,11 @@ impl SqliteStore {
             .await
             .map_err(|error| OpenError::Schema(error.into()))?;
         failpoint!("sqlite.migrate.after");
+        let version = Version::new(options.formats, migrations::SQLITE);
+        let stored = lease::stored_version(&mut writer)
+            .await
+            .map_err(|error| OpenError::Schema(error.into()))?;
+        version.hear(stored).map_err(OpenError::Outdated)?;
         let (partitions, secret) = first_rows(&mut writer, options.partitions)
             .await
             .map_err(|error| OpenError::Schema(error.into()))?;
@@ -56,6 +62,7 @@ impl SqliteStore {
             clock: SystemClock::new(),
             partitions,
             secret,
+            version,
             _locked: locked,
         })
     }

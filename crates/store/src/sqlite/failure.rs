@@ -11,6 +11,8 @@ pub(super) enum Failure {
     Unknown(Box<dyn std::error::Error + Send + Sync>),
     /// What was read makes no sense.
     Corrupt(String),
+    /// This release is too old for the file.
+    Outdated(String),
 }
 
 /// SQLite's class of errors of reading and writing the disk.
@@ -58,6 +60,7 @@ impl From<Failure> for Error {
         match failure {
             Failure::NotWritten(source) | Failure::Unknown(source) => Self::Unavailable(source),
             Failure::Corrupt(what) => Self::Corrupt(what),
+            Failure::Outdated(what) => Self::Outdated(what),
         }
     }
 }
@@ -67,7 +70,7 @@ impl From<Failure> for WriteError {
         match failure {
             Failure::NotWritten(source) => Self::Unavailable(source),
             Failure::Unknown(source) => Self::OutcomeUnknown(source),
-            Failure::Corrupt(what) => Self::Unavailable(what.into()),
+            Failure::Corrupt(what) | Failure::Outdated(what) => Self::Unavailable(what.into()),
         }
     }
 }

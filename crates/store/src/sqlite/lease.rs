@@ -10,9 +10,19 @@ use super::SqliteStore;
 use super::batch::leases_json;
 use super::failure::Failure;
 use super::row::{corrupt, partition};
+use crate::version::Stored;
 
-const RENEW_MEMBER: &str = "INSERT INTO coordinator (coordinator_id, address, draining, expires_us)
-     VALUES ($1, $2, $3, $4)
+const VERSION: &str = "SELECT
+     (SELECT value FROM meta WHERE name = 'journal_format'),
+     (SELECT value FROM meta WHERE name = 'oldest_reader')";
+
+const RAISE_FORMAT: &str = "UPDATE meta SET value = $1
+     WHERE name = 'journal_format' AND value < $1 AND NOT EXISTS (
+         SELECT 1 FROM coordinator WHERE expires_us > $2 AND journal_format < $1)";
+
+const RENEW_MEMBER: &str =
+    "INSERT INTO coordinator (coordinator_id, address, draining, expires_us, journal_format)
+     VALUES ($1, $2, $3, $4, $5)
      ON CONFLICT (coordinator_id) DO UPDATE SET address = excluded.address,
          draining = excluded.draining, expires_us = excluded.expires_us";
 
@@ -50,8 +60,28 @@ const LEAVE: &str = "DELETE FROM coordinator WHERE coordinator_id = $1";
 
 /// Every statement here, for the test that prepares them.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] =
-    &[RENEW_MEMBER, FORGET_DEAD, RENEW_LEASES, MEMBERS, LEASES_OF, ACQUIRE, RAISE, RELEASE, LEAVE];
+pub(super) const STATEMENTS: &[&str] = &[
+    VERSION,
+    RAISE_FORMAT,
+    RENEW_MEMBER,
+    FORGET_DEAD,
+    RENEW_LEASES,
+    MEMBERS,
+    LEASES_OF,
+    ACQUIRE,
+    RAISE,
+    RELEASE,
+    LEAVE,
+];
+
+/// What the file says of the releases that may work on it.
+pub(super) async fn stored_version(
+    connection: &mut SqliteConnection,
+) -> Result<Stored, sqlx::Error> {
+    let (journal_format, oldest_reader) =
+        sqlx::query_as(VERSION).fetch_one(&mut *connection).await?;
+    Ok(Stored { journal_format, oldest_reader })
+}
 
 /// The moment `ttl` after `now_us`.
 fn expiry(now_us: i64, ttl: Duration) -> i64 {
@@ -81,15 +111,22 @@ impl SqliteStore {
         let connection = transaction.connection();
         let now = self.now_us();
         let until = expiry(now, ttl);
+        let formats = self.version.formats();
+        self.version.hear(stored_version(connection).await?).map_err(Failure::Outdated)?;
         sqlx::query(RENEW_MEMBER)
             .bind(me.0.clone())
             .bind(address.to_owned())
             .bind(draining)
             .bind(until)
+            .bind(formats.read.0)
             .execute(&mut *connection)
             .await?;
         sqlx::query(FORGET_DEAD).bind(now).execute(&mut *connection).await?;
         sqlx::query(RENEW_LEASES).bind(me.0.clone()).bind(until).execute(&mut *connection).await?;
+        if self.version.in_force() < formats.written {
+            let raise = sqlx::query(RAISE_FORMAT).bind(formats.written.0).bind(now);
+            raise.execute(&mut *connection).await?;
+        }
         let members = members(connection, now).await?;
         let mine = sqlx::query_as(LEASES_OF).bind(me.0.clone()).fetch_all(&mut *connection).await?;
         failpoint!("sqlite.renew.before-commit");

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use amends_core::SagaId;
 use amends_core::definition::Digest;
-use amends_core::saga::Record;
+use amends_core::saga::{Record, UnreadableFact};
 use amends_ports::SagaSummary;
 use amends_ports::failpoint;
 use amends_ports::store::{JournalPage, Lease, Partition, StoredSaga};
@@ -14,7 +14,8 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use super::SqliteStore;
 use super::batch::{json_array, leases_json};
 use super::failure::Failure;
-use super::row::{self, partition, records, saga_id, summary_columns};
+use super::row::{self, add_records, corrupt, partition, saga_id, summary_columns};
+use crate::version::report_unreadable;
 
 const RECOVER: &str = "SELECT s.saga_no, s.saga_id, s.partition, s.definition
      FROM json_each($1) AS l
@@ -85,7 +86,8 @@ fn numbers(found: &[Found]) -> Result<String, Failure> {
     json_array(found.iter().map(|own| own.saga_no))
 }
 
-/// Reads the journals, in the order of `found`.
+/// Reads the journals, in the order of `found`. Sagas whose journals can't be read are left out
+/// and reported: none of them must keep the others from being driven.
 async fn with_journals(
     connection: &mut SqliteConnection,
     found: Vec<Found>,
@@ -94,16 +96,27 @@ async fn with_journals(
         return Ok(Vec::new());
     }
     let rows = sqlx::query(JOURNALS).bind(numbers(&found)?).fetch_all(connection).await?;
-    let mut journals: HashMap<i64, Vec<Record>> = HashMap::with_capacity(found.len());
+    let mut journals: HashMap<i64, Journal> = HashMap::with_capacity(found.len());
     for row in rows {
-        journals.entry(row.try_get(0)?).or_default().extend(records(row.try_get(1)?)?);
+        let journal = journals.entry(row.try_get(0)?).or_insert_with(|| Ok(Vec::new()));
+        if let Ok(records) = journal
+            && let Err(error) = add_records(records, row.try_get(1)?)
+        {
+            *journal = Err(error);
+        }
     }
-    let fill = |own: Found| StoredSaga {
-        records: journals.remove(&own.saga_no).unwrap_or_default(),
-        ..own.saga
-    };
-    Ok(found.into_iter().map(fill).collect())
+    let mut sagas = Vec::with_capacity(found.len());
+    for Found { saga_no, saga } in found {
+        match journals.remove(&saga_no).unwrap_or_else(|| Ok(Vec::new())) {
+            Ok(records) => sagas.push(StoredSaga { records, ..saga }),
+            Err(error) => report_unreadable(&saga.saga_id, &error),
+        }
+    }
+    Ok(sagas)
 }
+
+/// The facts of a saga, or the first that can't be read.
+type Journal = Result<Vec<Record>, UnreadableFact>;
 
 impl SqliteStore {
     pub(super) async fn in_memory(
@@ -113,13 +126,26 @@ impl SqliteStore {
         limit: u16,
     ) -> Result<Vec<StoredSaga>, Failure> {
         let mut connection = self.readers.acquire().await?;
-        let rows = sqlx::query(RECOVER)
-            .bind(leases_json(&[lease])?)
-            .bind(after.map_or("", SagaId::as_str).to_owned())
-            .bind(limit)
-            .fetch_all(&mut *connection)
-            .await?;
-        with_journals(&mut connection, Found::read_all(&rows)?).await
+        let limit = usize::from(limit);
+        let mut after = after.map_or("", SagaId::as_str).to_owned();
+        let mut sagas = Vec::new();
+        // A page that lacks unreadable sagas is filled up: a short one means that there are no
+        // more.
+        loop {
+            let wanted = i64::try_from(limit - sagas.len()).unwrap_or(i64::MAX);
+            let query = sqlx::query(RECOVER).bind(leases_json(&[lease])?).bind(after.clone());
+            let rows = query.bind(wanted).fetch_all(&mut *connection).await?;
+            let found = Found::read_all(&rows)?;
+            let Some(last) = found.last() else { return Ok(sagas) };
+            after = last.saga.saga_id.as_str().to_owned();
+            let page = found.len();
+            let readable = with_journals(&mut connection, found).await?;
+            let is_whole = readable.len() == page;
+            sagas.extend(readable);
+            if is_whole || sagas.len() >= limit {
+                return Ok(sagas);
+            }
+        }
     }
 
     pub(super) async fn claim_what_is_due(
@@ -184,16 +210,22 @@ impl SqliteStore {
         // Two reads in one snapshot: the row and the journal fit each other.
         let mut transaction = sqlx::Connection::begin(&mut *connection).await?;
         let Some(row) = self.row(&mut transaction, saga_id).await? else { return Ok(None) };
-        let saga = StoredSaga {
+        let mut saga = StoredSaga {
             saga_id: saga_id.clone(),
             partition: row.partition,
             definition: row.definition,
             records: Vec::new(),
         };
-        let found = vec![Found { saga_no: row.saga_no, saga }];
-        let mut sagas = with_journals(&mut transaction, found).await?;
+        let chunks: Vec<(i64, String)> = sqlx::query_as(JOURNALS)
+            .bind(json_array([row.saga_no].into_iter())?)
+            .fetch_all(&mut *transaction)
+            .await?;
         transaction.rollback().await?;
-        Ok(sagas.pop().map(|saga| (row.summary, saga)))
+        for (_, text) in chunks {
+            add_records(&mut saga.records, &text)
+                .map_err(|error| corrupt(format!("saga {saga_id}: {error}")))?;
+        }
+        Ok(Some((row.summary, saga)))
     }
 
     pub(super) async fn row_of(
@@ -221,9 +253,11 @@ impl SqliteStore {
             .fetch_all(&mut *connection)
             .await?;
         let first = chunks.first().map_or(0, |(first, _)| u64::try_from(*first).unwrap_or(0));
-        let mut all = Vec::new();
+        let mut all: Vec<Record> = Vec::new();
         for (_, text) in chunks {
-            all.extend(records(&text)?);
+            let next = first + u64::try_from(all.len()).unwrap_or(u64::MAX);
+            let read = Record::read_all(next, &text);
+            all.extend(read.map_err(|error| corrupt(format!("saga {saga_id}: {error}")))?);
         }
         let skipped = usize::try_from(from.saturating_sub(first)).unwrap_or(usize::MAX);
         let mut wanted: Vec<Record> = all.into_iter().skip(skipped).collect();

@@ -33,6 +33,8 @@ use sqlx::SqlitePool;
 pub use options::SqliteOptions;
 use writer::Writer;
 
+use crate::version::Version;
+
 /// Durable state of all sagas in one file.
 pub struct SqliteStore {
     writer: Writer,
@@ -41,6 +43,7 @@ pub struct SqliteStore {
     clock: SystemClock,
     partitions: u16,
     secret: String,
+    version: Version,
     /// Held as long as the store lives: no other process opens the file meanwhile.
     _locked: File,
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::OpenError;
+use crate::{Formats, OpenError};
 
 /// How a file is opened.
 #[derive(Clone, Copy, Debug)]
@@ -14,11 +14,14 @@ pub struct SqliteOptions {
     pub readers: u32,
     /// Longest time that one method may take. Default 10 s.
     pub timeout: Duration,
+    /// Which journals are read and written. Other than the default only in tests.
+    pub formats: Formats,
 }
 
 impl Default for SqliteOptions {
     fn default() -> Self {
-        Self { partitions: 64, readers: 4, timeout: Duration::from_secs(10) }
+        let timeout = Duration::from_secs(10);
+        Self { partitions: 64, readers: 4, timeout, formats: Formats::default() }
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use amends_core::definition::Digest;
 use amends_core::participant::ParticipantSpec;
-use amends_core::saga::Status;
+use amends_core::saga::{JournalFormat, Status};
 use amends_core::{DefinitionName, LockKey, ParticipantName, SagaId, Timestamp};
 use amends_ports::store::{
     Batch, CoordinatorId, DefinitionSummary, Error, InboxId, InboxItem, JournalPage, Lease,
@@ -43,6 +43,10 @@ impl Store for SqliteStore {
         ttl: Duration,
     ) -> Result<(Vec<Member>, Vec<Lease>), Error> {
         self.in_time(self.renew(me, address, draining, ttl)).await
+    }
+
+    fn journal_format(&self) -> JournalFormat {
+        self.version.in_force()
     }
 
     async fn acquire(

@@ -1,7 +1,7 @@
 //! Rows as the records of the port.
 
 use amends_core::definition::Digest;
-use amends_core::saga::Record;
+use amends_core::saga::{Record, UnreadableFact};
 use amends_core::{DefinitionName, LockKey, SagaId, StepId, Timestamp};
 use amends_ports::SagaSummary;
 use amends_ports::store::Partition;
@@ -49,9 +49,11 @@ pub(super) fn version(number: Option<i64>) -> Result<Option<u32>, Failure> {
     number.map(|own| u32::try_from(own).map_err(|_| corrupt(format!("version {own}")))).transpose()
 }
 
-/// Facts of one chunk.
-pub(super) fn records(text: &str) -> Result<Vec<Record>, Failure> {
-    serde_json::from_str(text).map_err(|error| corrupt(format!("facts of a saga: {error}")))
+/// Adds the facts of one chunk to those before it.
+pub(super) fn add_records(records: &mut Vec<Record>, text: &str) -> Result<(), UnreadableFact> {
+    let first = u64::try_from(records.len()).unwrap_or(u64::MAX);
+    records.extend(Record::read_all(first, text)?);
+    Ok(())
 }
 
 /// Reads `summary_columns!`.
