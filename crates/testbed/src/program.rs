@@ -36,6 +36,11 @@ impl Programs {
         Ok(Self { dirs, owner })
     }
 
+    /// User and group that files must belong to, if not ours.
+    pub(crate) fn owner(&self) -> Option<(u32, u32)> {
+        self.owner
+    }
+
     /// A new folder that the programs may write in.
     pub(crate) fn make_home(&self, prefix: &str) -> anyhow::Result<TempDir> {
         let home = tempfile::Builder::new().prefix(prefix).tempdir()?;

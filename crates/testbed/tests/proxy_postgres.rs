@@ -130,8 +130,8 @@ async fn every_second_commit_of_what_is_meant() {
 #[tokio::test]
 async fn commits_are_seen_in_the_extended_protocol() {
     let (postgres, proxy) = bed().await;
-    let script = std::env::temp_dir().join(format!("amends-bench-{}.sql", std::process::id()));
-    std::fs::write(&script, "BEGIN;\nINSERT INTO t VALUES (1);\nCOMMIT;\n").unwrap();
+    let script = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(script.path(), "BEGIN;\nINSERT INTO t VALUES (1);\nCOMMIT;\n").unwrap();
     for protocol in ["extended", "prepared"] {
         let trap = CommitTrap::next(CommitFault::LoseAnswer).touching("INTO t");
         let nth = CommitTrap { when: When::Nth(3), ..trap };
@@ -139,12 +139,11 @@ async fn commits_are_seen_in_the_extended_protocol() {
         let mut bench = Command::new("pgbench");
         let addr = proxy.addr();
         bench.args(["-n", "-t", "5", "-M", protocol, "-h", "127.0.0.1", "-U", "postgres", "-f"]);
-        bench.arg(&script).arg("-p").arg(addr.port().to_string()).arg("amends");
+        bench.arg(script.path()).arg("-p").arg(addr.port().to_string()).arg("amends");
         bench.kill_on_drop(true);
         let output = timeout(LONG, bench.output()).await.unwrap().unwrap();
         assert!(!output.status.success(), "{output:?}");
         assert_eq!(rows(&postgres).await, "1 1 1", "{protocol}: {output:?}");
         postgres.psql("amends", "TRUNCATE t").await.unwrap();
     }
-    std::fs::remove_file(script).unwrap();
 }

@@ -1,6 +1,7 @@
 //! PostgreSQL's programs, and the files that a server begins with.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Weak};
@@ -9,6 +10,8 @@ use anyhow::Context as _;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
+use super::DiskLimit;
+use crate::SmallDisk;
 use crate::program::{Programs, data_of, run};
 
 /// The newest programs that are installed.
@@ -46,9 +49,34 @@ pub(super) async fn template(programs: &Programs) -> anyhow::Result<Arc<TempDir>
     Ok(home)
 }
 
-/// Copies the template's data into a home.
-pub(super) async fn copy(template: &TempDir, home: &TempDir) -> anyhow::Result<()> {
+/// Copies the template's data into a home, and what a disk is for onto that.
+pub(super) async fn copy(
+    template: &TempDir,
+    home: &TempDir,
+    programs: &Programs,
+    limit: Option<DiskLimit>,
+) -> anyhow::Result<Option<SmallDisk>> {
+    let (place, bytes) = match limit {
+        None => (data_of(home), None),
+        Some(DiskLimit::Data(bytes)) => (data_of(home), Some(bytes)),
+        Some(DiskLimit::Wal(bytes)) => (home.path().join("wal"), Some(bytes)),
+    };
+    let disk = match bytes {
+        Some(bytes) => {
+            fs::create_dir(&place)?;
+            Some(SmallDisk::mount(&place, bytes, programs.owner())?)
+        }
+        None => None,
+    };
     let mut copy = Command::new("cp");
     copy.arg("-a").arg(data_of(template)).arg(home.path());
-    run(&mut copy).await.map(drop)
+    run(&mut copy).await?;
+    if let Some(DiskLimit::Wal(_)) = limit {
+        let wal = data_of(home).join("pg_wal");
+        let mut onto_disk = Command::new("mv");
+        onto_disk.arg(&wal).arg(&place);
+        run(&mut onto_disk).await?;
+        symlink(place.join("pg_wal"), wal)?;
+    }
+    Ok(disk)
 }

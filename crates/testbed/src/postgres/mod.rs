@@ -5,6 +5,6 @@ mod options;
 mod server;
 mod standby;
 
-pub use options::PostgresOptions;
+pub use options::{DiskLimit, PostgresOptions};
 pub use server::Postgres;
 pub use standby::Standby;

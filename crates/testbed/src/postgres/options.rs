@@ -10,11 +10,23 @@ pub struct PostgresOptions {
     pub max_connections: u16,
     /// Further settings by name, such as `default_transaction_isolation`.
     pub settings: Vec<(String, String)>,
+    /// What stands on a disk of its own that may be filled.
+    pub disk: Option<DiskLimit>,
+}
+
+/// What of a server stands on a small disk. A fresh server needs 40 MB for data and log of changes
+/// together, 17 MB for the log alone, and more as it works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskLimit {
+    /// All its data, on so many bytes.
+    Data(u64),
+    /// Its log of changes alone (`pg_wal`), on so many bytes.
+    Wal(u64),
 }
 
 impl Default for PostgresOptions {
     fn default() -> Self {
-        Self { durable: false, max_connections: 100, settings: Vec::new() }
+        Self { durable: false, max_connections: 100, settings: Vec::new(), disk: None }
     }
 }
 

@@ -12,13 +12,14 @@ use tempfile::TempDir;
 use super::PostgresOptions;
 use super::files::{copy, programs, template};
 use crate::program::{LIMIT, POLL_EVERY, Programs, STARTS_MAX, data_of, run};
-use crate::{Child, family, free_port};
+use crate::{Child, SmallDisk, family, free_port};
 
 /// A running server with an empty database `amends`; dropping it kills it and deletes its files.
 #[derive(Debug)]
 pub struct Postgres {
-    // In this order: the server goes before its files.
+    // In this order: the server goes before its disk, that before its files.
     server: Option<Child>,
+    disk: Option<SmallDisk>,
     pub(super) home: TempDir,
     pub(super) template: Arc<TempDir>,
     pub(super) programs: Programs,
@@ -41,13 +42,15 @@ impl Postgres {
     ///
     /// # Errors
     ///
-    /// As [`Postgres::start`].
+    /// As [`Postgres::start`]; and [`crate::NotPermitted`] if there shall be a small disk and we may
+    /// not mount one.
     pub async fn start_with(options: PostgresOptions) -> anyhow::Result<Self> {
         let programs = programs()?;
         let template = template(&programs).await?;
         let home = programs.make_home("amends-postgres-")?;
-        copy(&template, &home).await?;
+        let disk = copy(&template, &home, &programs, options.disk).await?;
         let mut postgres = Self::over(home, template, programs, options);
+        postgres.disk = disk;
         postgres.start_on_a_free_port().await?;
         postgres.create_database("amends").await?;
         Ok(postgres)
@@ -60,7 +63,16 @@ impl Postgres {
         programs: Programs,
         options: PostgresOptions,
     ) -> Self {
-        Self { server: None, home, template, programs, options, is_paused: false, port: 0 }
+        Self {
+            server: None,
+            disk: None,
+            home,
+            template,
+            programs,
+            options,
+            is_paused: false,
+            port: 0,
+        }
     }
 
     /// URL of the database `amends`, for a superuser.
@@ -184,6 +196,15 @@ impl Postgres {
         let status = self.server.as_mut().context("the server is stopped")?.wait(limit).await?;
         self.server = None;
         Ok(status)
+    }
+
+    /// Its small disk, if the options give it one.
+    ///
+    /// # Errors
+    ///
+    /// If they don't.
+    pub fn disk(&self) -> anyhow::Result<&SmallDisk> {
+        self.disk.as_ref().context("the server stands on the machine's disk")
     }
 
     /// What it has written to its log since it was started last.

@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::Context as _;
 
-use super::Postgres;
+use super::{Postgres, PostgresOptions};
 use crate::FaultProxy;
 use crate::program::{LIMIT, POLL_EVERY, data_of, run};
 
@@ -65,7 +65,8 @@ impl Standby {
         // Settings of the primary's own.
         fs::write(data_of(&home).join("postgresql.auto.conf"), "")?;
         fs::write(data_of(&home).join("standby.signal"), "")?;
-        let options = primary.options.clone().setting("primary_conninfo", &conninfo);
+        let options = PostgresOptions { disk: None, ..primary.options.clone() };
+        let options = options.setting("primary_conninfo", &conninfo);
         let options = options.setting("wal_retrieve_retry_interval", "100ms");
         let template = std::sync::Arc::clone(&primary.template);
         let mut server = Postgres::over(home, template, primary.programs.clone(), options);
