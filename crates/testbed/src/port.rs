@@ -29,11 +29,14 @@ pub fn free_port() -> anyhow::Result<u16> {
     anyhow::bail!("no free port found in {PORTS:?} after {TRIES_MAX} tries")
 }
 
-/// A random port; each new `RandomState` has keys of its own.
 fn any_port() -> u16 {
     let count = u64::from(PORTS.end() - PORTS.start()) + 1;
-    let offset = RandomState::new().hash_one(std::process::id()) % count;
-    PORTS.start() + u16::try_from(offset).unwrap_or(0)
+    PORTS.start() + u16::try_from(random(count)).unwrap_or(0)
+}
+
+/// A random number below `bound`; each new `RandomState` has keys of its own.
+pub(crate) fn random(bound: u64) -> u64 {
+    RandomState::new().hash_one(std::process::id()) % bound
 }
 
 #[cfg(test)]

@@ -214,6 +214,21 @@ async fn refused_connections_are_as_without_a_server() {
 }
 
 #[tokio::test]
+async fn a_further_address_is_refused_and_healed_with_the_first() {
+    let echo = Echo::start(b'a').await;
+    let proxy = FaultProxy::start(echo.addr).await.unwrap();
+    let further = proxy.also_on([127, 0, 0, 2].into()).await.unwrap();
+    for addr in [further, proxy.addr()] {
+        proxy.set(Faults::refuse()).await.unwrap();
+        let error = TcpStream::connect(addr).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+        proxy.heal().await.unwrap();
+        let mut client = TcpStream::connect(addr).await.unwrap();
+        assert_eq!(timeout(LONG, client.read_u8()).await.unwrap().unwrap(), b'a');
+    }
+}
+
+#[tokio::test]
 async fn open_connections_are_reset_and_new_ones_go_elsewhere() {
     let (mut one, two) = (Echo::start(b'a').await, Echo::start(b'b').await);
     let proxy = FaultProxy::start(one.addr).await.unwrap();

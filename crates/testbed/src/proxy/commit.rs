@@ -1,8 +1,9 @@
 //! What befalls commits on their way to PostgreSQL, and which of them.
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::port::random;
 
 /// A fault for some commits.
 ///
@@ -79,10 +80,9 @@ impl When {
     }
 }
 
-/// A random number from 0 to just below 1; each new `RandomState` has keys of its own.
+/// A random number from 0 to just below 1.
 pub(super) fn fraction() -> f64 {
-    let [high, .., low] = RandomState::new().build_hasher().finish().to_be_bytes();
-    f64::from(u16::from_be_bytes([high, low])) / 65_536.0
+    u32::try_from(random(1 << 31)).map_or(0.0, f64::from) / f64::from(1_u32 << 31)
 }
 
 #[cfg(test)]

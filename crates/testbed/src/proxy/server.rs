@@ -34,6 +34,8 @@ pub struct FaultProxy {
     shared: Arc<Shared>,
     /// Accepts connections; empty while they are refused.
     accepting: tokio::sync::Mutex<JoinSet<()>>,
+    /// Where it listens besides.
+    also: Mutex<Vec<SocketAddr>>,
     connections: Arc<Mutex<JoinSet<()>>>,
 }
 
@@ -75,7 +77,7 @@ impl FaultProxy {
     }
 
     async fn begin(target: SocketAddr, is_postgres: bool) -> anyhow::Result<Self> {
-        let (addr, listener) = listen().await?;
+        let (addr, listener) = listen(Ipv4Addr::LOCALHOST).await?;
         let shared = Arc::new(Shared {
             is_postgres,
             target: Mutex::new(target),
@@ -85,7 +87,8 @@ impl FaultProxy {
             commits_since_set: Mutex::new(0),
         });
         let accepting = tokio::sync::Mutex::new(JoinSet::new());
-        let proxy = Self { addr, shared, accepting, connections: Arc::default() };
+        let also = Mutex::default();
+        let proxy = Self { addr, shared, accepting, also, connections: Arc::default() };
         proxy.accept(&mut *proxy.accepting.lock().await, listener);
         Ok(proxy)
     }
@@ -93,6 +96,21 @@ impl FaultProxy {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Makes it listen on a further address of this machine, such as [`crate::Namespace::outer`],
+    /// and answers where.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such address or no free port; or if connections are refused now.
+    pub async fn also_on(&self, ip: Ipv4Addr) -> anyhow::Result<SocketAddr> {
+        let mut accepting = self.accepting.lock().await;
+        anyhow::ensure!(!accepting.is_empty(), "connections are refused now");
+        let (addr, listener) = listen(ip).await?;
+        self.also.lock().push(addr);
+        self.accept(&mut accepting, listener);
+        Ok(addr)
     }
 
     /// The URL of a server, such as `postgres://user@127.0.0.1:5432/name`, led through this proxy.
@@ -122,8 +140,12 @@ impl FaultProxy {
         if is_refusing {
             accepting.shutdown().await;
         } else if accepting.is_empty() {
-            let listener = listen_again(self.addr).await?;
-            self.accept(&mut accepting, listener);
+            let mut addrs = self.also.lock().clone();
+            addrs.push(self.addr);
+            for addr in addrs {
+                let listener = listen_again(addr).await?;
+                self.accept(&mut accepting, listener);
+            }
         }
         Ok(())
     }
@@ -247,10 +269,10 @@ fn take(client: TcpStream, shared: &Arc<Shared>, connections: &Mutex<JoinSet<()>
     });
 }
 
-async fn listen() -> anyhow::Result<(SocketAddr, TcpListener)> {
+async fn listen(ip: Ipv4Addr) -> anyhow::Result<(SocketAddr, TcpListener)> {
     let mut last = None;
     for _ in 0..STARTS_MAX {
-        let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()?));
+        let addr = SocketAddr::from((ip, free_port()?));
         match TcpListener::bind(addr).await {
             Ok(listener) => return Ok((addr, listener)),
             Err(error) => last = Some(error),
