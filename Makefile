@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench build sim mutants
+.PHONY: help demo test check bench build sim mutants faults faults-long
 
 # The demo is built without optimisation: from nothing that takes about two minutes on two cores,
 # a release build six to eight, and the demo's pace is set by its participants (CONTRIBUTING.md).
@@ -12,7 +12,7 @@ BENCH_ARGS ?=
 TEST_ARGS ?=
 
 help: ## Show the tasks
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 demo: ## Run sagas across three HTTP services, some of which fail (DEMO_ARGS="--sagas 2000 --exit", REDIS=1)
 	@scripts/setup $(if $(REDIS),demo-redis,demo)
@@ -50,6 +50,19 @@ mutants: ## Plant faults in the engine and let the simulator find them (SEEDS=50
 	@scripts/setup demo
 	RUSTFLAGS='--cfg amends_mutants' cargo run --release --target-dir target/mutants --package amends-sim -- \
 		--mutants $(or $(SEEDS),500) $(if $(SEED),--seed $(SEED))
+
+# ARGS: FAULTS_ARGS="--list" shows the kinds, "--only kill-" makes some, "--seed 1" repeats a run.
+FAULTS_ARGS ?=
+
+faults: ## Kill, stop, cut off and fill up real processes, and check the books (10 minutes)
+	@scripts/setup test
+	cargo build --package amends-server --package amends-faults
+	target/debug/amends-faults --seconds 600 $(FAULTS_ARGS)
+
+faults-long: ## The same for an hour, in random order; writes its table into docs/reliability.md
+	@scripts/setup test
+	cargo build --package amends-server --package amends-faults
+	target/debug/amends-faults --seconds 3600 --again --write docs/reliability.md $(FAULTS_ARGS)
 
 bench: ## Measure sagas per second and latency (BENCH_ARGS="--help" tells what can be set)
 	@scripts/setup test

@@ -1,14 +1,18 @@
 //! Every kind of fault, in the order in which they are made.
 
+use std::time::Duration;
+
 use futures_util::future::LocalBoxFuture;
 
-use crate::Kind;
-use crate::acts::{coordinators, masters, participants, postgres};
+use crate::acts::{
+    commits, coordinators, failover, links, masters, participants, points, postgres,
+};
 use crate::scene::Scene;
 use crate::stage::Setup;
+use crate::{Kind, Outcome};
 
 /// Makes a fault and ends it, while sagas are under way.
-pub type Act = for<'a> fn(&'a mut Scene<'_>) -> LocalBoxFuture<'a, anyhow::Result<()>>;
+pub(crate) type Act = for<'a> fn(&'a mut Scene<'_>) -> LocalBoxFuture<'a, anyhow::Result<()>>;
 
 /// A kind, and how it is made.
 #[derive(Clone, Copy, Debug)]
@@ -16,16 +20,26 @@ pub struct Entry {
     /// What it is.
     pub kind: Kind,
     /// How it is made.
-    pub way: Way,
+    pub(crate) way: Way,
 }
 
 /// How a kind is made.
 #[derive(Clone, Copy, Debug)]
-pub enum Way {
+pub(crate) enum Way {
     /// By an act on such a stage.
     Act(Setup, Act),
+    /// By itself, within so much time.
+    Alone(fn(Duration) -> LocalBoxFuture<'static, anyhow::Result<Outcome>>),
 }
 
 /// All of them.
-pub const CATALOG: &[&[Entry]] =
-    &[coordinators::KINDS, postgres::KINDS, masters::KINDS, participants::KINDS];
+pub const CATALOG: &[&[Entry]] = &[
+    coordinators::KINDS,
+    participants::KINDS,
+    masters::KINDS,
+    postgres::KINDS,
+    commits::KINDS,
+    links::KINDS,
+    failover::KINDS,
+    points::KINDS,
+];

@@ -10,6 +10,8 @@ use amends_demo::participants::Kind;
 use amends_testbed::Child;
 use amends_tests::amends;
 use anyhow::Context as _;
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 
 /// How long a process may take to start.
 const START_MAX: Duration = Duration::from_secs(30);
@@ -39,6 +41,25 @@ impl Fleet {
     /// Their books.
     pub(crate) const fn books(&self) -> &Books {
         &self.books
+    }
+
+    /// The highest fencing token that any of them has seen.
+    ///
+    /// # Errors
+    ///
+    /// Their books can't be read.
+    pub(crate) async fn highest_token(&self) -> anyhow::Result<u64> {
+        let mut highest = 0;
+        for kind in Kind::ALL {
+            let options =
+                SqliteConnectOptions::new().filename(self.books.path(kind)).read_only(true);
+            let mut books = options.connect().await?;
+            let token: Option<i64> = sqlx::query_scalar("SELECT max(token) FROM amends_fence")
+                .fetch_one(&mut books)
+                .await?;
+            highest = highest.max(token.unwrap_or_default().cast_unsigned());
+        }
+        Ok(highest)
     }
 
     /// Sends SIGKILL and waits for its end.

@@ -29,6 +29,8 @@ pub(crate) struct Fault {
     pub(crate) accepted_by_then: usize,
     /// Whether acknowledged sagas may be gone: then they are counted in the remark.
     pub(crate) may_lose: bool,
+    /// Sagas that are accepted after it have tokens above this one.
+    pub(crate) tokens_before: u64,
 }
 
 /// Looks at everything that `started` says was begun.
@@ -60,11 +62,12 @@ pub(crate) async fn judge(
     let journals = journals(&clients, known.keys()).await;
     check_journals(&mut outcome, &journals, known.len(), &started.accepted);
     outcome.recovered_in = recovered_in(&journals, &started.accepted, fault);
+    outcome.broken.extend(low_tokens(&journals, &started.accepted, fault));
     let ledger = stage.fleet.books().read().await?;
     outcome.unbalanced = audit(plan, &ledger, &known);
     outcome.broken.extend(effects_without_intent(&ledger, &journals));
     if fault.may_lose {
-        outcome.remark = Some(format!("{} acknowledged sagas gone, and said so", gone.len()));
+        outcome.remarks.push(format!("{} acknowledged sagas gone", gone.len()));
     } else {
         outcome.lost = gone;
     }
@@ -151,6 +154,21 @@ fn check_journals(
     outcome.broken.extend(check_keys(
         keys.iter().map(|(key, saga, journal)| (key.as_str(), *saga, *journal)),
     ));
+}
+
+/// Sagas that were accepted after the fault and have tokens that may have been given out before.
+fn low_tokens(
+    journals: &BTreeMap<String, Journal>,
+    accepted: &[PlannedSaga],
+    fault: Fault,
+) -> Vec<String> {
+    let before = fault.tokens_before;
+    let late = accepted.iter().skip(fault.accepted_by_then);
+    let low = late.filter(|saga| {
+        let grants = journals.get(&saga.id).map(|journal| &*journal.grants).unwrap_or_default();
+        grants.iter().any(|(token, _)| *token <= before)
+    });
+    low.map(|saga| format!("{} has a token not above {before}", saga.id)).collect()
 }
 
 /// From the end of the fault to the end of the last saga that was under way by then.

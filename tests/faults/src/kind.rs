@@ -32,7 +32,7 @@ pub struct Outcome {
     /// Why it could not be made here, if so.
     pub not_done: Option<String>,
     /// What else is worth a word in the table, such as `212 points`.
-    pub remark: Option<String>,
+    pub remarks: Vec<String>,
 }
 
 impl Outcome {

@@ -9,6 +9,7 @@ mod fleet;
 mod journal;
 mod judge;
 mod kind;
+mod links;
 mod load;
 mod points;
 mod run;

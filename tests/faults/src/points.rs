@@ -9,7 +9,6 @@ use crate::Outcome;
 /// # Errors
 ///
 /// A server can't be started.
-#[expect(clippy::unused_async, reason = "a place for what comes")]
 pub async fn kill_at_every_point(budget: Duration) -> anyhow::Result<Outcome> {
     Ok(Outcome::not_done(format!("nothing to do in {budget:?}")))
 }

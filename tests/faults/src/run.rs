@@ -15,6 +15,8 @@ use crate::stage::{Setup, Stage};
 
 /// Longest time for one kind on a stage.
 const SCENE_MAX: Duration = Duration::from_mins(4);
+/// A kind that is made by itself gets one part in so many of the time.
+const ALONE_SHARE: u32 = 5;
 /// Lines of each log that a kind that fell short shows.
 const TAIL_LINES: usize = 25;
 /// Faults of one kind that are shown.
@@ -98,12 +100,17 @@ impl Runner {
                     Ok(Err(error)) => Outcome::broken(format!("{error:#}")),
                     Err(_) => Outcome::broken(format!("not over after {SCENE_MAX:?}")),
                 };
-                if outcome.is_good() {
+                if outcome.is_good() && !stage.is_spent {
                     self.stages.insert(setup, stage);
-                } else {
+                } else if !outcome.is_good() {
                     show_logs(&mut stage);
                 }
                 outcome
+            }
+            Way::Alone(act) => {
+                // Nothing beside it.
+                self.stages.clear();
+                act(self.budget / ALONE_SHARE).await?
             }
         };
         show(entry, &outcome, began.elapsed());
@@ -125,7 +132,7 @@ fn show(entry: &Entry, outcome: &Outcome, took: Duration) {
         "faults: {name}: {verdict} in {seconds:.1} s; {} sagas, {} taken over, all ended {recovered:.1} s after the fault{}",
         outcome.sagas,
         outcome.takeovers,
-        outcome.remark.as_ref().map(|remark| format!("; {remark}")).unwrap_or_default(),
+        [String::new()].iter().chain(&outcome.remarks).cloned().collect::<Vec<_>>().join("; "),
     );
     for fault in outcome.faults().take(SHOWN_MAX) {
         println!("    {fault}");

@@ -29,7 +29,9 @@ pub(crate) struct Scene<'a> {
     pub(crate) chance: StdRng,
     load: &'a Load,
     broken: Vec<String>,
+    remarks: Vec<String>,
     may_lose: bool,
+    tokens_before: u64,
 }
 
 impl Scene<'_> {
@@ -43,6 +45,22 @@ impl Scene<'_> {
         if !holds {
             self.broken.push(what.to_owned());
         }
+    }
+
+    /// Notes what is worth a word.
+    pub(crate) fn remark(&mut self, what: String) {
+        self.remarks.push(what);
+    }
+
+    /// From now on every lock key must be granted with a token above all that participants have
+    /// seen.
+    ///
+    /// # Errors
+    ///
+    /// Their books can't be read.
+    pub(crate) async fn note_tokens(&mut self) -> anyhow::Result<()> {
+        self.tokens_before = self.stage.fleet.highest_token().await?;
+        Ok(())
     }
 
     /// From now on acknowledged sagas may be gone: they are counted.
@@ -82,14 +100,23 @@ pub(crate) async fn play(
     let load = Load::start(plan.clone(), stage.urls())?;
     load.until_more(AROUND, END_MAX).await.context("before the fault")?;
     let chance = StdRng::seed_from_u64(seed);
-    let mut scene = Scene { stage, chance, load: &load, broken: Vec::new(), may_lose: false };
+    let mut scene = Scene {
+        stage,
+        chance,
+        load: &load,
+        broken: Vec::new(),
+        remarks: Vec::new(),
+        may_lose: false,
+        tokens_before: 0,
+    };
     act(&mut scene).await.context("the fault itself")?;
-    let Scene { broken, may_lose, .. } = scene;
+    let Scene { broken, remarks, may_lose, tokens_before, .. } = scene;
     let Timestamp(healed_at) = SystemClock::new().now();
-    let fault = Fault { healed_at, accepted_by_then: load.accepted(), may_lose };
+    let fault = Fault { healed_at, accepted_by_then: load.accepted(), may_lose, tokens_before };
     stage.until_ready().await.context("after the fault")?;
     load.until_more(AROUND, END_MAX).await.context("after the fault")?;
     let mut outcome = judge(stage, &plan, load.stop().await?, fault).await?;
     outcome.broken.extend(broken);
+    outcome.remarks.extend(remarks);
     Ok(outcome)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use amends_demo::participants::Kind;
 use amends_demo::{Books, Coordinator, PLACE_ORDER, Plan};
-use amends_testbed::{Postgres, PostgresOptions, Redis, free_port};
+use amends_testbed::{Postgres, PostgresOptions, Redis, Standby, free_port};
 use amends_tests::{Client, Server, ServerOptions};
 use anyhow::Context as _;
 use sqlx::postgres::PgConnectOptions;
@@ -15,6 +15,7 @@ use sqlx::{ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
 
 use crate::fleet::Fleet;
+use crate::links::Links;
 
 /// How many coordinators there are.
 pub(crate) const COORDINATORS: usize = 3;
@@ -36,6 +37,10 @@ const SETTINGS: [(&str, &str); 4] = [
 pub(crate) enum Setup {
     /// One PostgreSQL.
     Plain,
+    /// With a standby that each commit waits for.
+    Synchronous,
+    /// With a standby that no commit waits for.
+    Asynchronous,
 }
 
 /// The processes; dropping it ends them.
@@ -45,12 +50,17 @@ pub(crate) struct Stage {
     pub(crate) servers: Vec<Server>,
     /// Their database.
     pub(crate) postgres: Postgres,
+    /// Its standby, until that is promoted.
+    pub(crate) standby: Option<Standby>,
     /// The Redis masters.
     pub(crate) masters: Vec<Redis>,
+    /// The ways between them.
+    pub(crate) links: Links,
+    /// Whether it must not be used again.
+    pub(crate) is_spent: bool,
     /// The participants.
     pub(crate) fleet: Fleet,
     ports: BTreeMap<Kind, u16>,
-    setup: Setup,
     scenes: u32,
     home: TempDir,
 }
@@ -65,40 +75,55 @@ impl Stage {
         let home = tempfile::Builder::new().prefix("amends-faults-").tempdir()?;
         let options = PostgresOptions { durable: true, ..PostgresOptions::default() };
         let postgres = Postgres::start_with(options).await?;
+        let standby = match setup {
+            Setup::Plain => None,
+            Setup::Synchronous => Some(Standby::synchronous(&postgres).await?),
+            Setup::Asynchronous => Some(Standby::asynchronous(&postgres).await?),
+        };
         let mut masters = Vec::with_capacity(MASTERS);
         for _ in 0..MASTERS {
             masters.push(Redis::start_on_own_clock().await?);
-        }
-        let mut servers = Vec::with_capacity(COORDINATORS);
-        for _ in 0..COORDINATORS {
-            let options = ServerOptions {
-                database: Some(postgres.url()),
-                redis: masters.iter().map(Redis::url).collect(),
-                settings: SETTINGS.to_vec(),
-            };
-            servers.push(Server::start(options).await?);
         }
         let mut ports = BTreeMap::new();
         for kind in Kind::ALL {
             ports.insert(kind, free_port()?);
         }
+        let links = Links::start(COORDINATORS, &postgres, &masters, &ports).await?;
+        let mut servers = Vec::with_capacity(COORDINATORS);
+        for (own_postgres, own_masters) in links.postgres.iter().zip(&links.masters) {
+            let masters = own_masters.iter().zip(&masters);
+            let options = ServerOptions {
+                database: Some(own_postgres.url(&postgres.url())?),
+                redis: masters
+                    .map(|(own, master)| own.url(&master.url()))
+                    .collect::<Result<_, _>>()?,
+                settings: SETTINGS.to_vec(),
+            };
+            servers.push(Server::start(options).await?);
+        }
         let empty = Plan::new(&amends_demo::Workload { sagas: 1, seed: 1, concurrency: 1 }, "none");
         let fleet = open(&home.path().join("none"), &empty, &ports).await?;
-        let stage = Self { servers, postgres, masters, fleet, ports, setup, scenes: 0, home };
+        let stage = Self {
+            servers,
+            postgres,
+            standby,
+            masters,
+            links,
+            is_spent: false,
+            fleet,
+            ports,
+            scenes: 0,
+            home,
+        };
         stage.tell().await?;
         Ok(stage)
-    }
-
-    /// How it is set up.
-    pub(crate) const fn setup(&self) -> Setup {
-        self.setup
     }
 
     /// Registers the participants and the definition.
     async fn tell(&self) -> anyhow::Result<()> {
         let coordinator = Coordinator::new(self.urls())?;
-        for (kind, port) in &self.ports {
-            coordinator.register(kind.name(), &format!("http://127.0.0.1:{port}")).await?;
+        for (kind, proxy) in &self.links.participants {
+            coordinator.register(kind.name(), &format!("http://{}", proxy.addr())).await?;
         }
         coordinator.define(&definition()).await
     }

@@ -1,5 +1,7 @@
 //! Coordinators that are killed, and that stand still.
 
+use std::future::ready;
+
 use futures_util::FutureExt as _;
 
 use super::{BEYOND_LEASE, plain};
@@ -19,7 +21,7 @@ pub(crate) const KINDS: &[Entry] = &[
         "kill-all-coordinators",
         "SIGKILL of all three at once, started again at once",
         "each saga is taken over from its journal",
-        |scene| kill_all(scene).boxed_local(),
+        |scene| ready(kill_all(scene)).boxed_local(),
     ),
     plain(
         "kill-coordinators-in-turn",
@@ -55,7 +57,7 @@ async fn kill_one(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     scene.stage.servers[one].launch()
 }
 
-async fn kill_all(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+fn kill_all(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     for server in &mut scene.stage.servers {
         server.kill()?;
     }

@@ -1,8 +1,12 @@
 //! The faults themselves, by whom they meet.
 
+pub(crate) mod commits;
 pub(crate) mod coordinators;
+pub(crate) mod failover;
+pub(crate) mod links;
 pub(crate) mod masters;
 pub(crate) mod participants;
+pub(crate) mod points;
 pub(crate) mod postgres;
 
 use std::time::Duration;
@@ -16,5 +20,16 @@ const BEYOND_LEASE: Duration = LEASE.saturating_mul(2);
 
 /// A kind on a plain stage.
 const fn plain(name: &'static str, done: &'static str, holds: &'static str, act: Act) -> Entry {
-    Entry { kind: Kind { name, done, holds }, way: Way::Act(Setup::Plain, act) }
+    on(Setup::Plain, name, done, holds, act)
+}
+
+/// A kind on a stage that is set up so.
+const fn on(
+    setup: Setup,
+    name: &'static str,
+    done: &'static str,
+    holds: &'static str,
+    act: Act,
+) -> Entry {
+    Entry { kind: Kind { name, done, holds }, way: Way::Act(setup, act) }
 }

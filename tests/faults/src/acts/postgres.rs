@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::PgConnectOptions;
+use tokio::time::Instant;
+
 use super::{BEYOND_LEASE, plain};
 use crate::catalog::Entry;
 use crate::scene::Scene;
@@ -15,6 +19,36 @@ pub(crate) const KINDS: &[Entry] = &[
         "SIGQUIT of PostgreSQL, started again: it recovers from its log",
         "what was committed is there; starts are answered 503 meanwhile",
         |scene| restart(scene).boxed_local(),
+    ),
+    plain(
+        "restart-postgres-fast",
+        "SIGINT of PostgreSQL, started again",
+        "what was committed is there; starts are answered 503 meanwhile",
+        |scene| restart_fast(scene).boxed_local(),
+    ),
+    plain(
+        "restart-postgres-again-and-again",
+        "SIGQUIT of PostgreSQL, started again, four times within some seconds",
+        "what was committed is there",
+        |scene| restart_often(scene).boxed_local(),
+    ),
+    plain(
+        "kill-postgres",
+        "SIGKILL of PostgreSQL and all its processes, started again",
+        "what was committed is there",
+        |scene| kill(scene).boxed_local(),
+    ),
+    plain(
+        "stop-postgres",
+        "SIGSTOP of PostgreSQL and all its processes for two leases, then SIGCONT",
+        "leases run out for all; whoever is first goes on",
+        |scene| stop(scene).boxed_local(),
+    ),
+    plain(
+        "connections-exhausted",
+        "others hold every connection that PostgreSQL has, for two leases (53300)",
+        "coordinators come back as connections do",
+        |scene| exhaust(scene).boxed_local(),
     ),
     plain(
         "postgres-down",
@@ -63,8 +97,54 @@ pub(crate) const KINDS: &[Entry] = &[
     ),
 ];
 
+/// Ends every session of the coordinators.
+const TERMINATE: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                         WHERE datname = 'amends' AND pid <> pg_backend_pid()";
+
 async fn restart(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     scene.stage.postgres.restart_immediate().await
+}
+
+async fn restart_fast(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    scene.stage.postgres.restart_fast().await
+}
+
+async fn restart_often(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    for _ in 0..4 {
+        scene.stage.postgres.restart_immediate().await?;
+        scene.until_accepted(3).await?;
+    }
+    Ok(())
+}
+
+async fn kill(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    scene.stage.postgres.kill().await?;
+    scene.stage.postgres.start_again().await
+}
+
+async fn stop(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    scene.stage.postgres.pause().await?;
+    scene.last(BEYOND_LEASE).await;
+    scene.stage.postgres.resume()
+}
+
+async fn exhaust(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+    let options = scene.stage.postgres.url_of("postgres").parse::<PgConnectOptions>()?;
+    let mut held = vec![options.connect().await?];
+    let began = Instant::now();
+    let mut refused = 0;
+    while began.elapsed() < BEYOND_LEASE {
+        if let Ok(connection) = options.connect().await {
+            held.push(connection);
+        } else {
+            refused += 1;
+            // Theirs are freed, and taken before they are back.
+            sqlx::query(TERMINATE).execute(&mut held[0]).await?;
+        }
+    }
+    scene.remark(format!("{} connections held", held.len()));
+    scene.insist(refused > 0, "connections were never exhausted");
+    Ok(())
 }
 
 async fn down(scene: &mut Scene<'_>) -> anyhow::Result<()> {
@@ -74,10 +154,8 @@ async fn down(scene: &mut Scene<'_>) -> anyhow::Result<()> {
 }
 
 async fn terminate(scene: &mut Scene<'_>) -> anyhow::Result<()> {
-    let all = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
-               WHERE datname = 'amends' AND pid <> pg_backend_pid()";
     for _ in 0..20 {
-        scene.stage.sql(all).await?;
+        scene.stage.sql(TERMINATE).await?;
         scene.last(Duration::from_millis(150)).await;
     }
     Ok(())
