@@ -41,10 +41,6 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         ("op" = String, Path, description = "The operation"),
         ("token" = String, Path, description = "The token of this call"),
     ),
-    request_body(content(
-        (Option<serde_json::Value> = "application/json"),
-        (CompletionBody = "application/vnd.amends.completion+json"),
-    )),
     responses(
         (status = 204, description = "Taken and durable"),
         (status = 404, description = "`callback-not-found`", body = ProblemBody, content_type = "application/problem+json"),

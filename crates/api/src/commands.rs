@@ -71,7 +71,6 @@ macro_rules! saga_command {
                 ("id" = String, Path, description = "The saga"),
                 ("Amends-Actor" = Option<String>, Header, description = "Who asks, for the journal"),
             ),
-            request_body(content = Option<CommandBody>, content_type = "application/json"),
             responses(
                 (status = 200, description = "Carried out and durable", body = SagaView),
                 (status = 404, description = "`saga-not-found`", body = ProblemBody, content_type = "application/problem+json"),
@@ -121,7 +120,6 @@ saga_command! {
         ("id" = String, Path, description = "The saga"),
         ("Amends-Actor" = Option<String>, Header, description = "Who asks, for the journal"),
     ),
-    request_body(content = Option<RetryBody>, content_type = "application/json"),
     responses(
         (status = 200, description = "Carried out and durable", body = SagaView),
         (status = 404, description = "`saga-not-found`, `step-not-found`", body = ProblemBody, content_type = "application/problem+json"),
@@ -155,7 +153,6 @@ macro_rules! step_command {
                 ("step" = String, Path, description = "The step"),
                 ("Amends-Actor" = Option<String>, Header, description = "Who asks, for the journal"),
             ),
-            request_body(content = Option<CommandBody>, content_type = "application/json"),
             responses(
                 (status = 200, description = "Carried out and durable", body = SagaView),
                 (status = 404, description = "`saga-not-found`, `step-not-found`", body = ProblemBody, content_type = "application/problem+json"),
@@ -209,7 +206,6 @@ step_command! {
         ("step" = String, Path, description = "The step"),
         ("Amends-Actor" = Option<String>, Header, description = "Who asks, for the journal"),
     ),
-    request_body(content = Option<ResolveBody>, content_type = "application/json"),
     responses(
         (status = 200, description = "Carried out and durable", body = SagaView),
         (status = 404, description = "`saga-not-found`, `step-not-found`", body = ProblemBody, content_type = "application/problem+json"),

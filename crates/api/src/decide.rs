@@ -52,7 +52,6 @@ macro_rules! decision {
                 ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when the saga has ended or is suspended, or after N seconds (at most 60)"),
                 ("Amends-Actor" = Option<String>, Header, description = "Who asks, for the journal"),
             ),
-            request_body(content = Option<CommandBody>, content_type = "application/json"),
             responses(
                 (status = 200, description = "Durable, now or before", body = SagaView),
                 (status = 404, description = "`saga-not-found`", body = ProblemBody, content_type = "application/problem+json"),

@@ -47,10 +47,6 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
     path = "/v1/definitions",
     tag = "definitions",
     operation_id = "register_definition",
-    request_body(content(
-        (serde_json::Value = "application/json"),
-        (String = "application/yaml"),
-    )),
     responses(
         (status = 201, description = "Stored", body = DefinitionStored, headers(("Location" = String, description = "The version"))),
         (status = 200, description = "Stored before", body = DefinitionStored, headers(("Location" = String, description = "The version"))),
@@ -83,10 +79,6 @@ async fn register_definition(
     path = "/v1/definitions/validate",
     tag = "definitions",
     operation_id = "validate_definition",
-    request_body(content(
-        (serde_json::Value = "application/json"),
-        (String = "application/yaml"),
-    )),
     responses(
         (status = 200, description = "What was found", body = ValidationView),
     )
@@ -263,10 +255,6 @@ async fn explore_definition(
     path = "/v1/definitions/explore",
     tag = "definitions",
     operation_id = "explore_document",
-    request_body(content(
-        (serde_json::Value = "application/json"),
-        (String = "application/yaml"),
-    )),
     responses(
         (status = 200, description = "Every run", body = ExplorationView),
     )

@@ -20,10 +20,7 @@ const STYLE: &str = include_str!("../assets/docs.css");
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| {
-    // Texts, numbers and maps by text always have a JSON form.
-    openapi::document().to_json().unwrap_or_default().into()
-});
+static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi::document().to_string().into());
 
 static ERRORS: LazyLock<Bytes> = LazyLock::new(|| reference::page().into());
 

@@ -21,7 +21,7 @@ use crate::problem::Result;
 use crate::refusal::invalid_branch;
 use crate::sagas::view;
 use crate::state::AppState;
-use crate::wire::{BranchBody, EnlistedView, ExtendBody, ProblemBody, SagaView};
+use crate::wire::{EnlistedView, ExtendBody, ProblemBody, SagaView};
 
 pub(crate) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(enlist)).routes(routes!(extend))
@@ -41,7 +41,6 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         ("branch" = String, Path, description = "The branch's id: 1 to 64 letters, digits, `_` and `-`, a letter first"),
         ("Amends-Actor" = Option<String>, Header, description = "Who asks, for the journal"),
     ),
-    request_body = BranchBody,
     responses(
         (status = 201, description = "Enlisted and durable", body = EnlistedView),
         (status = 200, description = "Enlisted before by the same request", body = EnlistedView),
@@ -81,7 +80,6 @@ async fn enlist(
         ("id" = String, Path, description = "The transaction"),
         ("Amends-Actor" = Option<String>, Header, description = "Who asks, for the journal"),
     ),
-    request_body = ExtendBody,
     responses(
         (status = 200, description = "Durable", body = SagaView),
         (status = 404, description = "`saga-not-found`", body = ProblemBody, content_type = "application/problem+json"),

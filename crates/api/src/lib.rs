@@ -34,6 +34,7 @@ mod participants;
 mod problem;
 mod reference;
 mod refusal;
+mod requests;
 mod router;
 mod sagas;
 mod start;

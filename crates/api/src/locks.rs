@@ -104,7 +104,6 @@ async fn show_lock(
         ("key" = String, Path, description = "The key, percent-encoded"),
         ("Amends-Actor" = Option<String>, Header, description = "Who asks, for the journal"),
     ),
-    request_body(content = Option<CommandBody>, content_type = "application/json"),
     responses(
         (status = 200, description = "Taken away and durable; the key as it is now", body = LockView),
         (status = 404, description = "`lock-not-found`: nobody holds it or waits for it", body = ProblemBody, content_type = "application/problem+json"),

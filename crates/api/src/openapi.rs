@@ -1,11 +1,11 @@
-//! The OpenAPI document: what the handlers say of themselves, and what holds for all of them.
+//! The OpenAPI document: what the handlers say of themselves, what requests may hold, and what holds
+//! for all operations.
 
-use utoipa::openapi::path::{Operation, PathItem};
-use utoipa::openapi::{
-    Content, InfoBuilder, License, OpenApi, Ref, RefOr, Response, ResponseBuilder, Server, Tag,
-};
+use serde_json::{Value, json};
+use utoipa::openapi::{InfoBuilder, License, Server, Tag};
 
 use crate::problem::MEDIA_TYPE;
+use crate::requests;
 use crate::router::documented;
 
 /// What each group of routes is about.
@@ -25,7 +25,7 @@ const DESCRIPTION: &str = "Coordinates distributed transactions: sagas and TCC. 
     `Retry-After`.";
 
 /// The whole document.
-pub fn document() -> OpenApi {
+pub fn document() -> Value {
     let mut document = documented().into_openapi();
     document.info = InfoBuilder::new()
         .title("amends")
@@ -35,8 +35,11 @@ pub fn document() -> OpenApi {
         .build();
     document.servers = Some(vec![Server::new("/")]);
     document.tags = Some(TAGS.iter().map(|(name, about)| tag(name, about)).collect());
-    for (path, item) in &mut document.paths.paths {
-        complete(path, item);
+    // Texts, numbers and maps by text always have a JSON form.
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    requests::lay_over(&mut document);
+    for (path, method, operation) in operations(&mut document) {
+        complete(path, method, operation);
     }
     document
 }
@@ -47,47 +50,63 @@ fn tag(name: &str, about: &str) -> Tag {
     tag
 }
 
+/// Every operation with its path and method.
+pub(crate) fn operations(document: &mut Value) -> impl Iterator<Item = (&str, &str, &mut Value)> {
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    paths.flat_map(|(path, item)| {
+        let own = item.as_object_mut().into_iter().flatten();
+        own.map(|(method, operation)| (path.as_str(), method.as_str(), operation))
+    })
+}
+
 /// Adds the problems that layers and extractors answer with.
-fn complete(path: &str, item: &mut PathItem) {
+fn complete(path: &str, method: &str, operation: &mut Value) {
     let (is_api, has_ids) = (path.starts_with("/v1/"), path.contains('{'));
-    let PathItem { get, put, post, delete, .. } = item;
-    let changes = [put, post, delete].into_iter().flatten();
-    for (operation, is_change) in
-        get.iter_mut().map(|get| (get, false)).chain(changes.map(|own| (own, true)))
-    {
-        let has_body = operation.request_body.is_some();
-        let common = [
-            (is_api, "400", "The body is no JSON, or a parameter or header cannot be used"),
-            (is_change, "403", "`cross-site-request`"),
-            (has_body, "408", "`body-timeout`"),
-            (has_body, "413", "`body-too-large`"),
-            (is_api, "414", "`uri-too-long`"),
-            (has_body, "415", "`unsupported-media-type`"),
-            (has_body || (is_api && has_ids), "422", "The body, or an id in the path, has faults"),
-            (true, "500", "`internal`"),
-            (
-                true,
-                "503",
-                "`overloaded`, `draining`, `timed-out`, `store-unavailable`, `outcome-unknown` or `owner-unreachable`: repeat it after `Retry-After`",
-            ),
-        ];
-        for (applies, status, about) in common {
-            if applies {
-                add(operation, status, about);
-            }
-        }
+    let (is_change, has_body) = (method != "get", operation.get("requestBody").is_some());
+    let common = [
+        (true, "414", "`uri-too-long`"),
+        (is_api, "400", "The body is no JSON, or a parameter or header cannot be used"),
+        (is_change, "403", "`cross-site-request`"),
+        (has_body, "408", "`body-timeout`"),
+        (has_body, "413", "`body-too-large`"),
+        (is_api, "414", "`uri-too-long`"),
+        (has_body, "415", "`unsupported-media-type`"),
+        (has_body || (is_api && has_ids), "422", "The body, or an id in the path, has faults"),
+        (true, "500", "`internal`"),
+        (
+            true,
+            "503",
+            "`overloaded`, `draining`, `timed-out`, `store-unavailable`, `outcome-unknown` or `owner-unreachable`: repeat it after `Retry-After`",
+        ),
+    ];
+    let Some(responses) = operation["responses"].as_object_mut() else { return };
+    let content = responses.get_mut("200").and_then(|own| own.get_mut("content"));
+    if let Some(stream) = content.and_then(|own| own.get_mut("text/event-stream")) {
+        stream["schema"] = event();
+    }
+    for (_, status, about) in common.into_iter().filter(|(applies, ..)| *applies) {
+        responses.entry(status).or_insert_with(|| problem(about));
     }
 }
 
-fn add(operation: &mut Operation, status: &str, about: &str) {
-    let responses = &mut operation.responses.responses;
-    responses.entry(status.to_owned()).or_insert_with(|| RefOr::T(problem(about)));
+/// One event of a stream, with its fields as members (OpenAPI 3.2, section 4.14.4).
+fn event() -> Value {
+    json!({
+        "type": "object",
+        "description": "`lagged`: some events were missed, read the list again.",
+        "properties": {
+            "event": { "type": "string", "enum": ["saga", "lagged"] },
+            "id": { "type": "string", "description": "For `Last-Event-ID`." },
+            "data": {
+                "type": "string",
+                "contentMediaType": "application/json",
+                "contentSchema": { "$ref": "#/components/schemas/Hint" },
+            },
+        },
+    })
 }
 
-fn problem(about: &str) -> Response {
-    let schema = Ref::from_schema_name("Problem");
-    ResponseBuilder::new()
-        .description(about)
-        .content(MEDIA_TYPE, Content::new(Some(schema)))
-        .build()
+fn problem(about: &str) -> Value {
+    let schema = json!({ "$ref": "#/components/schemas/Problem" });
+    json!({ "description": about, "content": { MEDIA_TYPE: { "schema": schema } } })
 }

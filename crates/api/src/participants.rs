@@ -37,7 +37,6 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         ("If-Match" = Option<String>, Header, description = "Change only this revision"),
         ("If-None-Match" = Option<String>, Header, description = "`*`: only if it is new"),
     ),
-    request_body = serde_json::Value,
     responses(
         (status = 201, description = "Registered", body = ParticipantView, headers(("Location" = String, description = "The participant"), ("ETag" = String, description = "The revision"))),
         (status = 200, description = "Changed", body = ParticipantView, headers(("Location" = String, description = "The participant"), ("ETag" = String, description = "The revision"))),
@@ -65,7 +64,6 @@ async fn register_participant(
         ("If-Match" = Option<String>, Header, description = "Change only this revision"),
         ("If-None-Match" = Option<String>, Header, description = "`*`: only if it is new"),
     ),
-    request_body = serde_json::Value,
     responses(
         (status = 201, description = "Registered", body = ParticipantView, headers(("Location" = String, description = "The participant"), ("ETag" = String, description = "The revision"))),
         (status = 200, description = "Changed", body = ParticipantView, headers(("Location" = String, description = "The participant"), ("ETag" = String, description = "The revision"))),

@@ -18,12 +18,12 @@ use utoipa_axum::routes;
 use crate::begin::{self, Transaction};
 use crate::body::Fields;
 use crate::digest::Asked;
-use crate::extract::JsonText;
+use crate::extract::{JsonText, Parameters};
 use crate::problem::Result;
 use crate::sagas::view;
 use crate::state::AppState;
 use crate::waiting::{say_applied, settled};
-use crate::wire::{self, DefinitionChoice, ProblemBody, SagaView, SubmitBody};
+use crate::wire::{self, DefinitionChoice, ProblemBody, SagaView};
 use crate::{ErrorCode, Problem, headers};
 
 /// Most labels of one saga.
@@ -74,7 +74,6 @@ impl FromRequestParts<AppState> for StartHeaders {
         ("Prefer" = Option<String>, Header, description = "`wait=N`: answer when the saga has ended or is suspended, or is an interactive transaction that runs, or after N seconds (at most 60)"),
         ("traceparent" = Option<String>, Header, description = "W3C trace context"),
     ),
-    request_body = SubmitBody,
     responses(
         (status = 201, description = "Started", body = SagaView, headers(("Location" = String, description = "The saga"))),
         (status = 200, description = "Started before by the same request", body = SagaView, headers(("Location" = String, description = "The saga"), ("Idempotent-Replayed" = String, description = "`true`"))),
@@ -83,9 +82,11 @@ impl FromRequestParts<AppState> for StartHeaders {
 )]
 async fn start_saga(
     State(state): State<AppState>,
+    parameters: Parameters,
     asked: StartHeaders,
     body: JsonText,
 ) -> Result<Response> {
+    parameters.finish()?;
     let submission = read(&state, body.as_str(), &asked).await?;
     drop(body);
     let Submitted { detail, created } = state.engine.submit(submission).await?;
@@ -146,7 +147,7 @@ async fn read(state: &AppState, text: &str, asked: &StartHeaders) -> Result<Subm
     })
 }
 
-/// A start request, as [`crate::wire::SubmitBody`] describes it.
+/// A start request.
 struct Request {
     common: Common,
     work: Work,

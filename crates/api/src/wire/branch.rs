@@ -9,60 +9,6 @@ use amends_engine::Enlisted;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A call of a branch. Everything in it is sent as it stands; `${}` means nothing here.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = BranchCall)]
-pub struct BranchCallBody {
-    /// Below the participant's address, maybe with a query.
-    #[schema(example = "/reservations/7/release")]
-    pub path: String,
-    /// `POST` where it does not say.
-    pub method: Option<String>,
-    /// The body.
-    pub body: Option<serde_json::Value>,
-    /// Further headers.
-    pub headers: Option<BTreeMap<String, String>>,
-    /// Time for one attempt.
-    #[schema(example = "2s")]
-    pub timeout: Option<String>,
-    /// `{max_attempts, initial, factor, max, jitter}`.
-    #[schema(value_type = Option<Object>)]
-    pub retry: Option<serde_json::Value>,
-}
-
-/// A nested saga.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = NestedSaga)]
-pub struct NestedBody {
-    /// The name of a stored definition, every step of which can be undone.
-    pub definition: String,
-    /// Its version; the newest without one.
-    #[schema(minimum = 1)]
-    pub version: Option<u32>,
-    /// Its input.
-    pub input: Option<serde_json::Value>,
-}
-
-/// A branch to enlist: `compensation`, or `confirm` and `cancel`, or `action`, or `saga`.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[schema(as = BranchRequest)]
-pub struct BranchBody {
-    /// Whom its calls go to; not with `saga`.
-    pub participant: Option<String>,
-    /// Undoes what the client calls after this answer.
-    pub compensation: Option<BranchCallBody>,
-    /// Called after the commit decision, for a `try` that the client calls.
-    pub confirm: Option<BranchCallBody>,
-    /// Called after the abort decision.
-    pub cancel: Option<BranchCallBody>,
-    /// A message: sent once commit is decided, until it succeeds.
-    pub action: Option<BranchCallBody>,
-    /// A saga of its own, which commits or is undone with the transaction.
-    pub saga: Option<NestedBody>,
-    /// Other branches that it comes after: it is undone before them.
-    pub after: Option<Vec<String>>,
-}
-
 /// A branch that was enlisted, now or before.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[schema(as = Branch)]

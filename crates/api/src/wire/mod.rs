@@ -17,7 +17,7 @@ mod step;
 mod summary;
 mod time;
 
-pub use branch::{BranchBody, BranchCallBody, BranchView, BranchWord, EnlistedView, NestedBody};
+pub use branch::{BranchView, BranchWord, EnlistedView};
 pub use call::{Attempt, CallView, CallWord, ForwardWord, OpWord, OutcomeWord};
 pub use definition::{
     DefinitionList, DefinitionRow, DefinitionStored, DefinitionView, ValidationView,
@@ -33,8 +33,8 @@ pub use participant::{
 pub use problem::{Fault, ProblemBody, SeverityWord};
 pub use process::{Check, LiveView, LockMasterView, LocksCheck, ReadyView};
 pub use request::{
-    CommandBody, CompletionBody, CompletionWord, DefinitionChoice, ExtendBody, PreparedBody,
-    ResolveBody, RetryBody, SubmitBody,
+    CommandBody, CompletionBody, CompletionWord, DefinitionChoice, ExtendBody, ResolveBody,
+    RetryBody,
 };
 pub use saga::{DecisionWord, ModeWord, ParentView, SagaView};
 pub use status::StatusWord;

@@ -80,6 +80,18 @@ impl Contract {
         }
     }
 
+    /// Checks the body of a request that was carried out.
+    pub(crate) fn check_request(&self, method: &str, path: &str, body: &Value) {
+        let operation = self.operation(method, path).unwrap();
+        let (_, template) = operation.split_once(' ').unwrap();
+        let pointer = format!(
+            "#/paths/{}/{}/requestBody/content/application~1json/schema",
+            template.replace('/', "~1").replace('{', "%7B").replace('}', "%7D"),
+            method.to_lowercase(),
+        );
+        self.validate(&pointer, body.to_string().as_bytes(), &format!("a request of {operation}"));
+    }
+
     fn validate(&self, pointer: &str, body: &[u8], what: &str) {
         let body: Value =
             serde_json::from_slice(body).unwrap_or_else(|_| panic!("{what}: no JSON"));

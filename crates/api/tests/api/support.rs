@@ -12,6 +12,7 @@ use amends_ports::Locks;
 use amends_ports::testing::{MemoryStore, ScriptedParticipants, TestClock, TestIds};
 use axum::Router;
 use axum::body::{Body, Bytes};
+use http::request::Builder;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
@@ -151,12 +152,22 @@ impl Api {
     ) -> Answer {
         let request = Request::post(path).header("content-type", "application/json");
         let request = headers.iter().fold(request, |own, (name, value)| own.header(*name, *value));
-        self.send(request.body(Body::from(body.to_string())).unwrap()).await
+        self.send_json(request, body).await
     }
 
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
-        let request = Request::put(path).header("content-type", "application/json");
-        self.send(request.body(Body::from(body.to_string())).unwrap()).await
+        self.send_json(Request::put(path).header("content-type", "application/json"), body).await
+    }
+
+    /// What is carried out fits the OpenAPI document; what doesn't may be refused.
+    async fn send_json(&self, request: Builder, body: &Value) -> Answer {
+        let request = request.body(Body::from(body.to_string())).unwrap();
+        let (method, path) = (request.method().to_string(), request.uri().to_string());
+        let answer = self.send(request).await;
+        if answer.status.is_success() && !path.starts_with("/v1/callbacks") {
+            self.contract.check_request(&method, &path, body);
+        }
+        answer
     }
 
     /// A POST without a body.
