@@ -1,11 +1,13 @@
 //! One coordinator as a process of its own, on a port that it keeps from start to start.
 
 use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
-use amends_testbed::{Child, free_port};
+use amends_testbed::{Child, Namespace, free_port};
 use anyhow::Context as _;
 use tempfile::TempDir;
 
@@ -34,9 +36,14 @@ pub struct ServerOptions {
 #[derive(Debug)]
 pub struct Server {
     process: Option<Child>,
+    program: PathBuf,
     options: ServerOptions,
+    /// Environment variables of its next starts.
+    environment: Vec<(&'static str, String)>,
     port: u16,
     home: TempDir,
+    /// The network that it is alone in, if it is not in the machine's.
+    network: Option<Arc<Namespace>>,
 }
 
 impl Server {
@@ -46,8 +53,40 @@ impl Server {
     ///
     /// It ends at once or is not ready within a minute; with its log.
     pub async fn start(options: ServerOptions) -> anyhow::Result<Self> {
+        Self::start_as(&amends()?, options).await
+    }
+
+    /// Starts one of another release, whose binary this is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::start`].
+    pub async fn start_as(program: &Path, options: ServerOptions) -> anyhow::Result<Self> {
+        Self::begin(program, options, None).await
+    }
+
+    /// Starts one in a network of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Server::start`].
+    pub async fn start_within(
+        network: Arc<Namespace>,
+        options: ServerOptions,
+    ) -> anyhow::Result<Self> {
+        Self::begin(&amends()?, options, Some(network)).await
+    }
+
+    async fn begin(
+        program: &Path,
+        options: ServerOptions,
+        network: Option<Arc<Namespace>>,
+    ) -> anyhow::Result<Self> {
         let home = tempfile::Builder::new().prefix("amends-server-").tempdir()?;
-        let mut server = Self { process: None, options, port: 0, home };
+        let program = program.to_owned();
+        let environment = Vec::new();
+        let mut server =
+            Self { process: None, program, options, environment, port: 0, home, network };
         let mut last = None;
         for _ in 0..STARTS_MAX {
             server.port = free_port()?;
@@ -63,7 +102,12 @@ impl Server {
 
     /// Its base URL.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.address())
+    }
+
+    fn address(&self) -> SocketAddr {
+        let host = self.network.as_ref().map_or(Ipv4Addr::LOCALHOST, |network| network.inner());
+        (host, self.port).into()
     }
 
     /// A client of it alone.
@@ -75,6 +119,11 @@ impl Server {
         Client::new(&self.url())
     }
 
+    /// The release that the next start is of.
+    pub fn become_release(&mut self, program: &Path) {
+        program.clone_into(&mut self.program);
+    }
+
     /// Starts its process on the port it had, and returns at once.
     ///
     /// # Errors
@@ -83,13 +132,19 @@ impl Server {
     pub fn launch(&mut self) -> anyhow::Result<()> {
         anyhow::ensure!(self.process.is_none(), "the server runs");
         let log = File::options().create(true).append(true).open(self.log_path())?;
-        let mut command = Command::new(amends()?);
+        let mut command = match &self.network {
+            Some(network) => network.command(&self.program),
+            None => Command::new(&self.program),
+        };
         command
             .arg("serve")
-            .args(["--listen", &format!("127.0.0.1:{}", self.port), "--data-dir"])
+            .args(["--listen", &self.address().to_string(), "--data-dir"])
             .arg(self.home.path().join("data"))
             .current_dir(self.home.path())
             .env_clear()
+            // For whatever starts it in its network.
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log);
@@ -157,6 +212,30 @@ impl Server {
         let status = self.process.as_mut().context("the server does not run")?.wait(limit).await?;
         self.process = None;
         Ok(status)
+    }
+
+    /// Sets a key for its next starts, over the one it has.
+    pub fn set(&mut self, key: &'static str, value: &'static str) {
+        self.options.settings.retain(|(own, _)| *own != key);
+        self.options.settings.push((key, value));
+    }
+
+    /// Sets an environment variable for its next starts.
+    pub fn set_variable(&mut self, name: &'static str, value: String) {
+        self.environment.push((name, value));
+    }
+
+    /// Its resident memory, in KiB.
+    ///
+    /// # Errors
+    ///
+    /// It does not run.
+    pub fn memory_kib(&self) -> anyhow::Result<u64> {
+        let process = self.process.as_ref().context("the server does not run")?;
+        let text = fs::read_to_string(format!("/proc/{}/status", process.id()))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next()).context("no VmRSS")?;
+        Ok(number.parse()?)
     }
 
     /// Everything it has logged, of all its starts.

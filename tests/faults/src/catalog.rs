@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 
 use crate::acts::{
-    commits, coordinators, failover, links, masters, participants, points, postgres,
+    apart, commits, coordinators, disk, failover, links, masters, participants, points, postgres,
 };
 use crate::scene::Scene;
 use crate::stage::Setup;
@@ -41,5 +41,7 @@ pub const CATALOG: &[&[Entry]] = &[
     commits::KINDS,
     links::KINDS,
     failover::KINDS,
+    disk::KINDS,
+    apart::KINDS,
     points::KINDS,
 ];

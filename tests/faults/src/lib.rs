@@ -15,8 +15,10 @@ mod points;
 mod run;
 mod scene;
 mod stage;
+mod table;
 
 pub use catalog::{CATALOG, Entry};
 pub use kind::{Kind, Outcome};
 pub use points::kill_at_every_point;
 pub use run::{Agenda, Row, run};
+pub use table::write;

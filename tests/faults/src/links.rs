@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use amends_demo::participants::Kind;
 use amends_testbed::proxy::{Faults, Flow};
-use amends_testbed::{FaultProxy, Postgres, Redis};
+use amends_testbed::{FaultProxy, Namespace, Postgres, Redis};
+
+use crate::stage::APART;
 
 /// How long a call takes on its way: so that some are always under way.
 const CALL_DELAY: Duration = Duration::from_millis(100);
@@ -20,6 +22,24 @@ pub(crate) struct Links {
     pub(crate) masters: Vec<Vec<FaultProxy>>,
     /// From all coordinators to each participant.
     pub(crate) participants: BTreeMap<Kind, FaultProxy>,
+}
+
+/// Where everybody is found.
+#[derive(Clone, Debug)]
+pub(crate) struct Doors {
+    /// By each coordinator.
+    pub(crate) coordinators: Vec<Door>,
+    /// By all of them.
+    pub(crate) participants: BTreeMap<Kind, SocketAddr>,
+}
+
+/// Where a coordinator finds others.
+#[derive(Clone, Debug)]
+pub(crate) struct Door {
+    /// PostgreSQL.
+    pub(crate) postgres: SocketAddr,
+    /// The Redis masters.
+    pub(crate) masters: Vec<SocketAddr>,
 }
 
 /// Between whom.
@@ -62,6 +82,27 @@ impl Links {
         Ok(links)
     }
 
+    /// Where each is to knock, the coordinator in `network` too.
+    ///
+    /// # Errors
+    ///
+    /// There is no free port.
+    pub(crate) async fn doors(&self, network: Option<&Namespace>) -> anyhow::Result<Doors> {
+        let mut doors = Doors { coordinators: Vec::new(), participants: BTreeMap::new() };
+        for (index, (postgres, masters)) in self.postgres.iter().zip(&self.masters).enumerate() {
+            let network = network.filter(|_| index == APART);
+            let mut own = Door { postgres: door(postgres, network).await?, masters: Vec::new() };
+            for master in masters {
+                own.masters.push(door(master, network).await?);
+            }
+            doors.coordinators.push(own);
+        }
+        for (kind, proxy) in &self.participants {
+            doors.participants.insert(*kind, door(proxy, network).await?);
+        }
+        Ok(doors)
+    }
+
     /// The proxies between coordinator `of`, or all of them, and the other end.
     pub(crate) fn of(&self, link: Link, of: Option<usize>) -> Vec<&FaultProxy> {
         let is_meant = |(index, _): &(usize, _)| of.is_none_or(|of| of == *index);
@@ -101,6 +142,14 @@ impl Links {
             proxy.retarget(local(postgres.port()));
             proxy.drop_all();
         }
+    }
+}
+
+/// Where a proxy is found, from `network` if there is one.
+async fn door(proxy: &FaultProxy, network: Option<&Namespace>) -> anyhow::Result<SocketAddr> {
+    match network {
+        Some(network) => proxy.also_on(network.outer()).await,
+        None => Ok(proxy.addr()),
     }
 }
 

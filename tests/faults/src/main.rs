@@ -2,12 +2,13 @@
 
 #![expect(clippy::print_stdout, reason = "a command line")]
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use amends_faults::{Agenda, CATALOG, Entry, Row, run};
+use amends_faults::{Agenda, CATALOG, Entry, Row, run, write};
 use clap::Parser;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// Faults of real processes.
 #[derive(Debug, Parser)]
@@ -24,6 +25,9 @@ struct Arguments {
     /// Only kinds whose names contain one of these.
     #[arg(long)]
     only: Vec<String>,
+    /// Puts the table of all kinds into this document.
+    #[arg(long)]
+    write: Option<PathBuf>,
     /// Shows the kinds.
     #[arg(long)]
     list: bool,
@@ -49,11 +53,16 @@ async fn main() -> anyhow::Result<ExitCode> {
     println!("faults: {} kinds, seed {seed}", entries.len());
     let budget = Duration::from_secs(arguments.seconds);
     let agenda = Agenda { entries, seed, budget, again: arguments.again };
+    let began = Instant::now();
     let Ok(rows) = timeout(budget * 2, run(&agenda)).await else {
         println!("faults: not over after twice its time");
         return Ok(ExitCode::FAILURE);
     };
-    Ok(conclude(&rows?))
+    let rows = rows?;
+    if let Some(path) = &arguments.write {
+        write(path, &rows, seed, began.elapsed())?;
+    }
+    Ok(conclude(&rows))
 }
 
 /// Says what came of all of them.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use amends_testbed::NotPermitted;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
@@ -89,11 +90,18 @@ impl Runner {
             Way::Act(setup, act) => {
                 // One stage at a time: two cores are not enough for two.
                 self.stages.retain(|other, _| *other == setup);
+                let seed = self.chance.random();
                 let mut stage = match self.stages.remove(&setup) {
                     Some(stage) => stage,
-                    None => Stage::start(setup).await?,
+                    None => match Stage::start(setup).await {
+                        Err(error) if error.is::<NotPermitted>() => {
+                            let outcome = Outcome::not_done(format!("{error:#}"));
+                            show(entry, &outcome, began.elapsed());
+                            return Ok(outcome);
+                        }
+                        started => started?,
+                    },
                 };
-                let seed = self.chance.random();
                 let played = play(&mut stage, entry.kind.name, act, seed);
                 let outcome = match timeout(SCENE_MAX, played).await {
                     Ok(Ok(outcome)) => outcome,

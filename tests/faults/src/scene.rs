@@ -31,6 +31,8 @@ pub(crate) struct Scene<'a> {
     broken: Vec<String>,
     remarks: Vec<String>,
     may_lose: bool,
+    /// How long PostgreSQL's log was before.
+    log_before: usize,
     tokens_before: u64,
 }
 
@@ -44,6 +46,15 @@ impl Scene<'_> {
     pub(crate) fn insist(&mut self, holds: bool, what: &str) {
         if !holds {
             self.broken.push(what.to_owned());
+        }
+    }
+
+    /// Notes it if PostgreSQL has not said this since the scene began: the fault did not bite.
+    pub(crate) fn insist_postgres_said(&mut self, words: &str) {
+        let log = self.stage.postgres.log();
+        let new = log.get(self.log_before..).unwrap_or(&log);
+        if !new.contains(words) {
+            self.broken.push(format!("PostgreSQL never said {words:?}: the fault did not bite"));
         }
     }
 
@@ -100,6 +111,7 @@ pub(crate) async fn play(
     let load = Load::start(plan.clone(), stage.urls())?;
     load.until_more(AROUND, END_MAX).await.context("before the fault")?;
     let chance = StdRng::seed_from_u64(seed);
+    let log_before = stage.postgres.log().len();
     let mut scene = Scene {
         stage,
         chance,
@@ -107,6 +119,7 @@ pub(crate) async fn play(
         broken: Vec::new(),
         remarks: Vec::new(),
         may_lose: false,
+        log_before,
         tokens_before: 0,
     };
     act(&mut scene).await.context("the fault itself")?;

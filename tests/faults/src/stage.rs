@@ -2,12 +2,14 @@
 //! participants.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use amends_demo::participants::Kind;
 use amends_demo::{Books, Coordinator, PLACE_ORDER, Plan};
-use amends_testbed::{Postgres, PostgresOptions, Redis, Standby, free_port};
+use amends_testbed::{DiskLimit, Namespace, Postgres, PostgresOptions, Redis, Standby, free_port};
 use amends_tests::{Client, Server, ServerOptions};
 use anyhow::Context as _;
 use sqlx::postgres::PgConnectOptions;
@@ -19,17 +21,24 @@ use crate::links::Links;
 
 /// How many coordinators there are.
 pub(crate) const COORDINATORS: usize = 3;
+/// Which of them is in a network of its own where [`Setup::Apart`] is.
+pub(crate) const APART: usize = 0;
 /// How many Redis masters there are: as many as bear the loss of one.
 pub(crate) const MASTERS: usize = 3;
 /// Life of a lease.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
 
+/// Size of a small disk.
+const DISK_BYTES: u64 = 160 << 20;
+
 /// What is said to each coordinator.
-const SETTINGS: [(&str, &str); 4] = [
+const SETTINGS: [(&str, &str); 5] = [
     ("engine.lease-ttl", "2s"),
     ("locks.ttl", "2s"),
     ("database.connect-timeout", "2s"),
     ("telemetry.log-filter", "info"),
+    // One that listens elsewhere than on the loopback address would not call any.
+    ("targets.allow-private", "yes"),
 ];
 
 /// How the database of a stage is set up.
@@ -41,6 +50,33 @@ pub(crate) enum Setup {
     Synchronous,
     /// With a standby that no commit waits for.
     Asynchronous,
+    /// Its data on a small disk.
+    SmallData,
+    /// Its log of changes on a small disk.
+    SmallWal,
+    /// One coordinator in a network of its own.
+    Apart,
+}
+
+impl Setup {
+    fn postgres(self) -> PostgresOptions {
+        let disk = match self {
+            Self::Plain | Self::Synchronous | Self::Asynchronous | Self::Apart => None,
+            Self::SmallData => Some(DiskLimit::Data(DISK_BYTES)),
+            Self::SmallWal => Some(DiskLimit::Wal(DISK_BYTES / 2)),
+        };
+        let options = PostgresOptions { durable: true, disk, ..PostgresOptions::default() };
+        // Segments that are kept for later would keep a full disk from being felt.
+        options.setting("min_wal_size", "32MB").setting("wal_recycle", "off")
+    }
+
+    async fn standby(self, primary: &Postgres) -> anyhow::Result<Option<Standby>> {
+        Ok(match self {
+            Self::Synchronous => Some(Standby::synchronous(primary).await?),
+            Self::Asynchronous => Some(Standby::asynchronous(primary).await?),
+            Self::Plain | Self::SmallData | Self::SmallWal | Self::Apart => None,
+        })
+    }
 }
 
 /// The processes; dropping it ends them.
@@ -60,6 +96,8 @@ pub(crate) struct Stage {
     pub(crate) is_spent: bool,
     /// The participants.
     pub(crate) fleet: Fleet,
+    /// The network of the coordinator [`APART`], if it has one.
+    pub(crate) network: Option<Arc<Namespace>>,
     ports: BTreeMap<Kind, u16>,
     scenes: u32,
     home: TempDir,
@@ -73,13 +111,9 @@ impl Stage {
     /// Something does not start.
     pub(crate) async fn start(setup: Setup) -> anyhow::Result<Self> {
         let home = tempfile::Builder::new().prefix("amends-faults-").tempdir()?;
-        let options = PostgresOptions { durable: true, ..PostgresOptions::default() };
-        let postgres = Postgres::start_with(options).await?;
-        let standby = match setup {
-            Setup::Plain => None,
-            Setup::Synchronous => Some(Standby::synchronous(&postgres).await?),
-            Setup::Asynchronous => Some(Standby::asynchronous(&postgres).await?),
-        };
+        let network = (setup == Setup::Apart).then(Namespace::create).transpose()?.map(Arc::new);
+        let postgres = Postgres::start_with(setup.postgres()).await?;
+        let standby = setup.standby(&postgres).await?;
         let mut masters = Vec::with_capacity(MASTERS);
         for _ in 0..MASTERS {
             masters.push(Redis::start_on_own_clock().await?);
@@ -89,17 +123,20 @@ impl Stage {
             ports.insert(kind, free_port()?);
         }
         let links = Links::start(COORDINATORS, &postgres, &masters, &ports).await?;
+        let doors = links.doors(network.as_deref()).await?;
         let mut servers = Vec::with_capacity(COORDINATORS);
-        for (own_postgres, own_masters) in links.postgres.iter().zip(&links.masters) {
-            let masters = own_masters.iter().zip(&masters);
+        for (index, door) in doors.coordinators.into_iter().enumerate() {
             let options = ServerOptions {
-                database: Some(own_postgres.url(&postgres.url())?),
-                redis: masters
-                    .map(|(own, master)| own.url(&master.url()))
-                    .collect::<Result<_, _>>()?,
+                database: Some(format!("postgres://postgres@{}/amends", door.postgres)),
+                redis: door.masters.iter().map(|master| format!("redis://{master}/")).collect(),
                 settings: SETTINGS.to_vec(),
             };
-            servers.push(Server::start(options).await?);
+            servers.push(match &network {
+                Some(network) if index == APART => {
+                    Server::start_within(Arc::clone(network), options).await?
+                }
+                Some(_) | None => Server::start(options).await?,
+            });
         }
         let empty = Plan::new(&amends_demo::Workload { sagas: 1, seed: 1, concurrency: 1 }, "none");
         let fleet = open(&home.path().join("none"), &empty, &ports).await?;
@@ -111,19 +148,20 @@ impl Stage {
             links,
             is_spent: false,
             fleet,
+            network,
             ports,
             scenes: 0,
             home,
         };
-        stage.tell().await?;
+        stage.tell(&doors.participants).await?;
         Ok(stage)
     }
 
     /// Registers the participants and the definition.
-    async fn tell(&self) -> anyhow::Result<()> {
+    async fn tell(&self, participants: &BTreeMap<Kind, SocketAddr>) -> anyhow::Result<()> {
         let coordinator = Coordinator::new(self.urls())?;
-        for (kind, proxy) in &self.links.participants {
-            coordinator.register(kind.name(), &format!("http://{}", proxy.addr())).await?;
+        for (kind, address) in participants {
+            coordinator.register(kind.name(), &format!("http://{address}")).await?;
         }
         coordinator.define(&definition()).await
     }
@@ -202,6 +240,7 @@ impl Stage {
             // What can't be written is not worth hiding the fault for.
             let _ = std::fs::write(self.home.path().join(format!("coordinator-{index}.log")), log);
         }
+        let _ = std::fs::write(self.home.path().join("postgres.log"), self.postgres.log());
         self.home.disable_cleanup(true);
         self.home.path().to_owned()
     }

@@ -1,7 +1,9 @@
 //! The faults themselves, by whom they meet.
 
+pub(crate) mod apart;
 pub(crate) mod commits;
 pub(crate) mod coordinators;
+pub(crate) mod disk;
 pub(crate) mod failover;
 pub(crate) mod links;
 pub(crate) mod masters;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use amends_tests::until;
 use futures_util::FutureExt as _;
 
 use sqlx::ConnectOptions as _;
@@ -68,18 +69,21 @@ pub(crate) const KINDS: &[Entry] = &[
         "what fails with 40001 is repeated",
         |scene| {
             let setting = ("default_transaction_isolation", "serializable");
-            set(scene, setting, Duration::from_secs(5)).boxed_local()
+            set(scene, setting, Duration::from_secs(5), "could not serialize").boxed_local()
         },
     ),
     plain(
         "read-only",
         "default_transaction_read_only = on for two leases (25006)",
         "starts are answered 503; all goes on after it",
-        |scene| set(scene, ("default_transaction_read_only", "on"), BEYOND_LEASE).boxed_local(),
+        |scene| {
+            let setting = ("default_transaction_read_only", "on");
+            set(scene, setting, BEYOND_LEASE, "read-only transaction").boxed_local()
+        },
     ),
     plain(
         "cancelled-statements",
-        "every statement that is found running is cancelled (57014), 40 times in 3 s",
+        "every statement that waits for a lock is cancelled (57014), ten times in some seconds",
         "what is cut off is repeated",
         |scene| cancel(scene).boxed_local(),
     ),
@@ -161,13 +165,15 @@ async fn terminate(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Statements are so short that few would be found: a lock makes them wait.
 async fn cancel(scene: &mut Scene<'_>) -> anyhow::Result<()> {
-    let active = "SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity \
-                  WHERE datname = 'amends' AND pid <> pg_backend_pid() AND state <> 'idle'";
-    for _ in 0..40 {
-        scene.stage.sql(active).await?;
-        scene.last(Duration::from_millis(75)).await;
+    let waiting = "SELECT pg_sleep(0.2); SELECT count(pg_cancel_backend(pid)) \
+                   FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    for _ in 0..10 {
+        holding_tables(scene, waiting).await?;
+        scene.last(Duration::from_millis(100)).await;
     }
+    scene.insist_postgres_said("due to user request");
     Ok(())
 }
 
@@ -176,6 +182,7 @@ async fn set(
     scene: &mut Scene<'_>,
     (name, value): (&str, &str),
     time: Duration,
+    said: &str,
 ) -> anyhow::Result<()> {
     for change in [format!("SET {name} = '{value}'"), format!("RESET {name}")] {
         let is_over = change.starts_with("RESET");
@@ -185,16 +192,26 @@ async fn set(
             scene.last(time).await;
         }
     }
+    scene.insist_postgres_said(said);
     Ok(())
 }
 
 async fn hold_tables(scene: &mut Scene<'_>, time: Duration) -> anyhow::Result<()> {
-    let hold = format!(
-        "BEGIN; LOCK TABLE saga, saga_journal, partition_lease IN ACCESS EXCLUSIVE MODE; \
-         SELECT pg_sleep({}); COMMIT",
-        time.as_secs_f64()
+    holding_tables(scene, &format!("SELECT pg_sleep({})", time.as_secs_f64())).await?;
+    scene.insist_postgres_said("due to lock timeout");
+    Ok(())
+}
+
+/// Runs SQL while nobody else can use the tables.
+async fn holding_tables(scene: &Scene<'_>, sql: &str) -> anyhow::Result<()> {
+    let all = format!(
+        "BEGIN; LOCK TABLE partition_lease, saga, saga_journal IN ACCESS EXCLUSIVE MODE; {sql}; COMMIT"
     );
-    scene.stage.sql(&hold).await
+    // Others lock in another order now and then, and it may be this session that has to yield.
+    let held = until("the tables to be held", Duration::from_secs(30), async || {
+        scene.stage.sql(&all).await.ok()
+    });
+    held.await
 }
 
 async fn deadlocks(scene: &mut Scene<'_>) -> anyhow::Result<()> {

@@ -1,0 +1,56 @@
+//! A coordinator whose network is cut, in one direction or both.
+
+use std::time::Duration;
+
+use amends_testbed::{Direction, Namespace};
+use anyhow::Context as _;
+use futures_util::FutureExt as _;
+
+use super::{BEYOND_LEASE, on};
+use crate::catalog::Entry;
+use crate::scene::Scene;
+use crate::stage::{LEASE, Setup};
+
+/// All of these.
+pub(crate) const KINDS: &[Entry] = &[
+    on(
+        Setup::Apart,
+        "network-outwards",
+        "nothing that one coordinator sends leaves its network, for three leases",
+        "others take over; what is sent again late is refused",
+        |scene| cut(scene, &[Direction::Outwards]).boxed_local(),
+    ),
+    on(
+        Setup::Apart,
+        "network-inwards",
+        "nothing reaches one coordinator, whatever it sends arrives, for three leases",
+        "its commits stand, and it gives up what it can't renew",
+        |scene| cut(scene, &[Direction::Inwards]).boxed_local(),
+    ),
+    on(
+        Setup::Apart,
+        "network-both-ways",
+        "one coordinator is cut off from everything for three leases",
+        "others take over",
+        |scene| cut(scene, &[Direction::Inwards, Direction::Outwards]).boxed_local(),
+    ),
+];
+
+/// Time of a cut.
+const CUT_FOR: Duration = BEYOND_LEASE.saturating_add(LEASE);
+
+async fn cut(scene: &mut Scene<'_>, directions: &[Direction]) -> anyhow::Result<()> {
+    for direction in directions {
+        network(scene)?.cut(*direction)?;
+    }
+    scene.last(CUT_FOR).await;
+    scene.until_accepted(1).await?;
+    for direction in directions {
+        network(scene)?.heal(*direction)?;
+    }
+    Ok(())
+}
+
+fn network<'a>(scene: &'a Scene<'_>) -> anyhow::Result<&'a Namespace> {
+    scene.stage.network.as_deref().context("no coordinator is apart")
+}
