@@ -1,18 +1,15 @@
 //! What the store says, and what has happened, when PostgreSQL or the way to it fails.
 #![allow(clippy::unwrap_used, reason = "test code")]
 
-use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amends_core::definition::Digest;
-use amends_core::saga::{Event, Record, Status, Token};
-use amends_core::{DefinitionName, LockKey, SagaId, Timestamp};
+use amends_core::saga::Token;
+use amends_core::{LockKey, Timestamp};
 use amends_ports::Store as _;
 use amends_ports::store::{
-    AcceptOutcome, Append, Batch, CoordinatorId, Header, Lease, NewSaga, Partition, Tickets, Wake,
-    WriteError,
+    AcceptOutcome, Append, Batch, CoordinatorId, Lease, NewSaga, Tickets, Wake, WriteError,
 };
 use amends_store::OpenError;
 use amends_store::postgres::{PostgresOptions, PostgresStore};
@@ -20,68 +17,15 @@ use amends_testbed::{Postgres, PostgresOptions as ServerOptions};
 use tokio::time::timeout;
 
 use crate::proxy::{Action, Proxy};
+use crate::sagas::{append_of, id, keyed_saga, new_saga};
 
 mod proxy;
+mod sagas;
 mod server;
 
 const LONG: Duration = Duration::from_mins(10);
 /// Enough for what is not held up to happen.
 const A_WHILE: Duration = Duration::from_millis(300);
-
-fn id(text: &str) -> SagaId {
-    SagaId::new(text).unwrap()
-}
-
-/// One fact that can be found in a message by its number.
-fn fact(number: u64) -> String {
-    let record = Record { at: Timestamp(0), event: Event::Recovered { epoch: number } };
-    serde_json::to_string(&[record]).unwrap()
-}
-
-fn new_saga(text: &str, number: u64, wake: Wake) -> NewSaga {
-    NewSaga {
-        saga_id: id(text),
-        partition: Partition(0),
-        definition: Digest("d".to_owned()),
-        definition_name: DefinitionName::new("transfer").unwrap(),
-        definition_version: Some(1),
-        labels: BTreeMap::new(),
-        lock_keys: Vec::new(),
-        grant: true,
-        idempotency_key: None,
-        request_digest: "r".to_owned(),
-        created_at: Timestamp(0),
-        header: Header {
-            status: Status::Running,
-            paused: false,
-            step: None,
-            reason: None,
-            updated_at: Timestamp(0),
-            ended_at: None,
-            wake,
-        },
-        records: fact(number),
-        record_count: 1,
-    }
-}
-
-/// One that needs a transaction of several statements.
-fn keyed_saga(text: &str, number: u64) -> NewSaga {
-    let key = Some(format!("key of {text}"));
-    NewSaga { idempotency_key: key, ..new_saga(text, number, Wake::InMemory) }
-}
-
-fn append_of(text: &str, from: u64, number: u64) -> Append {
-    Append {
-        saga_id: id(text),
-        partition: Partition(0),
-        from,
-        records: fact(number),
-        record_count: 1,
-        header: None,
-        tickets: Tickets::Keep,
-    }
-}
 
 /// A store behind a proxy, and the same one without, which owns all partitions.
 struct World {

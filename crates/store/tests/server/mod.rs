@@ -1,4 +1,5 @@
 //! One PostgreSQL server for the tests of a file, with a database for each of them.
+#![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
