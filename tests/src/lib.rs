@@ -2,6 +2,7 @@
 
 mod binary;
 mod client;
+pub mod old_release;
 mod participant;
 mod server;
 mod waiting;
