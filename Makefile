@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench build sim mutants faults faults-long
+.PHONY: help demo test check bench build sim mutants upgrade faults faults-long
 
 # The demo is built without optimisation: from nothing that takes about two minutes on two cores,
 # a release build six to eight, and the demo's pace is set by its participants (CONTRIBUTING.md).
@@ -63,6 +63,12 @@ faults-long: ## The same for an hour, in random order; writes its table into doc
 	@scripts/setup test
 	cargo build --package amends-server --package amends-faults
 	target/debug/amends-faults --seconds 3600 --again --write docs/reliability.md $(FAULTS_ARGS)
+
+# The first release is built from its commit, which tests/fixtures/0.1.0/COMMIT names.
+upgrade: ## Read what the first release left, and run it and this one over one database
+	@scripts/setup test
+	cargo build --bin amends
+	first=$$(scripts/first-release) && AMENDS_FIRST_RELEASE=$$first cargo test --package amends-tests --test upgrade -- --nocapture
 
 bench: ## Measure sagas per second and latency (BENCH_ARGS="--help" tells what can be set)
 	@scripts/setup test
