@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench build sim mutants upgrade faults faults-long
+.PHONY: help demo test check bench build sim mutants upgrade schemathesis fuzz faults faults-long
 
 # The demo is built without optimisation: from nothing that takes about two minutes on two cores,
 # a release build six to eight, and the demo's pace is set by its participants (CONTRIBUTING.md).
@@ -63,6 +63,17 @@ faults-long: ## The same for an hour, in random order; writes its table into doc
 	@scripts/setup test
 	cargo build --package amends-server --package amends-faults
 	target/debug/amends-faults --seconds 3600 --again --write docs/reliability.md $(FAULTS_ARGS)
+
+# SEED=1 repeats a run, as far as the server answers in the same order; SECONDS=300 makes a longer one.
+schemathesis: ## Hold the server against its OpenAPI document (SEED=1 SECONDS=300)
+	@scripts/setup test
+	cargo build --bin amends
+	$(if $(SEED),AMENDS_SCHEMATHESIS_SEED=$(SEED)) $(if $(SECONDS),AMENDS_SCHEMATHESIS_SECONDS=$(SECONDS)) \
+		cargo test --package amends-tests --test schemathesis -- --nocapture
+
+# SECONDS=300 is the time for each target; TARGET=journal takes one.
+fuzz: ## Run the fuzz targets with libFuzzer, which needs cargo-fuzz and a nightly toolchain (SECONDS=60)
+	@tests/fuzz/run $(or $(SECONDS),60) $(TARGET)
 
 # The first release is built from its commit, which tests/fixtures/0.1.0/COMMIT names.
 upgrade: ## Read what the first release left, and run it and this one over one database
