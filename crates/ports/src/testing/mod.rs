@@ -15,4 +15,4 @@ pub use clock::TestClock;
 pub use ids::TestIds;
 pub use locks::MemoryLocks;
 pub use participants::{ScriptedAnswer, ScriptedParticipants};
-pub use store::{Fault, MemoryStore};
+pub use store::{Change, Commit, Fault, MemoryStore};

@@ -14,8 +14,9 @@ pub enum Fault {
     UnknownApplied,
     /// It is not written, and the answer is lost.
     UnknownNotApplied,
-    /// The answer is lost, and it is written only later: just before the next raise or takeover of
-    /// an epoch, which waits for it. Catches who reads before raising.
+    /// The answer is lost, and it is written only later: just before the epoch of a partition that it
+    /// relies on is raised or taken over, which waits for it, or at [`super::MemoryStore::finish_late`].
+    /// Catches who reads before raising.
     UnknownLate,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use amends_core::Timestamp;
 
 use super::state::{LeaseRow, MemberRow, State};
-use crate::store::{CoordinatorId, Epoch, Lease, Member, Partition};
+use crate::store::{Batch, CoordinatorId, Epoch, Lease, Member, Partition};
 
 impl State {
     pub(super) fn is_newest(&self, lease: Lease) -> bool {
@@ -67,11 +67,16 @@ impl State {
         ttl: Duration,
         now: Timestamp,
     ) -> Vec<Lease> {
-        self.finish_late_writes(now);
+        let free: Vec<u16> = (0_u16..)
+            .zip(&self.leases)
+            .filter(|(_, row)| row.owner.is_none() || row.expires_at <= now)
+            .map(|(partition, _)| partition)
+            .take(usize::from(limit))
+            .collect();
+        self.finish_late_writes(now, |batch| batch.relies_on(|own| free.contains(&own.0)));
         (0_u16..)
             .zip(&mut self.leases)
-            .filter(|(_, row)| row.owner.is_none() || row.expires_at <= now)
-            .take(usize::from(limit))
+            .filter(|(partition, _)| free.contains(partition))
             .map(|(partition, row)| row.raise(partition, me, now.after(ttl)))
             .collect()
     }
@@ -83,7 +88,8 @@ impl State {
         ttl: Duration,
         now: Timestamp,
     ) -> Vec<Lease> {
-        self.finish_late_writes(now);
+        let is_raised = |own| leases.iter().any(|lease| lease.partition == own);
+        self.finish_late_writes(now, |batch| batch.relies_on(is_raised));
         let mut raised = Vec::new();
         for lease in leases {
             let Some(row) = self.leases.get_mut(usize::from(lease.partition.0)) else { continue };
@@ -100,6 +106,14 @@ impl State {
                 self.leases[usize::from(lease.partition.0)].owner = None;
             }
         }
+    }
+}
+
+impl Batch {
+    /// Whether it relies on the lease of such a partition: then a raise of its epoch waits for it.
+    /// A batch that only holds submissions for other owners is waited for by nobody.
+    fn relies_on(&self, is_meant: impl Fn(Partition) -> bool) -> bool {
+        self.leases.iter().any(|lease| is_meant(lease.partition))
     }
 }
 

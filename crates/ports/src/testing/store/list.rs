@@ -49,6 +49,7 @@ impl State {
             .map(|(id, _)| id.clone())
             .collect();
         for saga_id in &ended {
+            self.show_deleted(saga_id);
             self.give_back(saga_id);
             let row = self.sagas.remove(saga_id);
             if let Some(key) = row.and_then(|row| row.idempotency_key) {

@@ -10,6 +10,7 @@ mod port;
 mod registry;
 mod state;
 mod ticket;
+mod watcher;
 mod write;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use parking_lot::Mutex;
 pub use fault::Fault;
 use fault::Faults;
 use state::State;
+pub use watcher::{Change, Commit};
 
 use crate::store::Batch;
 use crate::{Clock, Store};
@@ -70,6 +72,19 @@ impl MemoryStore {
     /// Lets every write take this long before it happens.
     pub fn set_write_delay(&self, delay: Duration) {
         self.faults.lock().write_delay = delay;
+    }
+
+    /// Shows every change of the store, through any link, to `watcher` from now on, at the moment in
+    /// which it happens.
+    pub fn watch(&self, watcher: impl FnMut(Change<'_>) + Send + 'static) {
+        self.state.lock().watcher = Some(Box::new(watcher));
+    }
+
+    /// Lets transactions happen that are still running ([`Fault::UnknownLate`]), or fail if they are
+    /// too late by now; answers how many of them happened.
+    pub fn finish_late(&self) -> usize {
+        let now = self.clock.now();
+        self.state.lock().finish_late_writes(now, |_| true)
     }
 
     /// How many batches were written through any link.

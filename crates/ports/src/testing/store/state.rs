@@ -6,6 +6,7 @@ use amends_core::definition::Digest;
 use amends_core::saga::{Record, Token};
 use amends_core::{DefinitionName, LockKey, ParticipantName, SagaId, Timestamp};
 
+use super::watcher::Watcher;
 use crate::SagaSummary;
 use crate::store::{
     Batch, CoordinatorId, Header, InboxId, InboxItem, NewDefinition, Partition, StoredDefinition,
@@ -31,6 +32,8 @@ pub(super) struct State {
     pub(super) batches_written: u64,
     /// Batches whose transaction is still open though its answer was lost.
     pub(super) late: Vec<Batch>,
+    /// Sees every change.
+    pub(super) watcher: Option<Watcher>,
 }
 
 pub(super) struct LeaseRow {
@@ -96,6 +99,7 @@ impl State {
             participants_revision: 0,
             batches_written: 0,
             late: Vec::new(),
+            watcher: None,
         }
     }
 

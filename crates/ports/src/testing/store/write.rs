@@ -46,15 +46,25 @@ impl State {
             }
         }
         self.batches_written += 1;
-        Ok(Written { accepts, grants, woken })
+        let written = Written { accepts, grants, woken };
+        self.show(batch, &written, now);
+        Ok(written)
     }
 
-    /// Ends transactions that were still open: what a raise of epochs waits for.
-    pub(super) fn finish_late_writes(&mut self, now: Timestamp) {
-        for batch in std::mem::take(&mut self.late) {
-            // One that no longer fits is rolled back; its writer was never told otherwise.
-            drop(self.write(&batch, now));
+    /// Ends transactions that are still running, those that are meant; answers how many happened.
+    pub(super) fn finish_late_writes(
+        &mut self,
+        now: Timestamp,
+        is_meant: impl Fn(&Batch) -> bool,
+    ) -> usize {
+        if self.late.is_empty() {
+            return 0;
         }
+        let late = std::mem::take(&mut self.late);
+        let (ending, running): (Vec<Batch>, Vec<Batch>) = late.into_iter().partition(is_meant);
+        self.late = running;
+        // One that no longer fits is rolled back; its writer was never told otherwise.
+        ending.iter().filter(|batch| self.write(batch, now).is_ok()).count()
     }
 
     fn check_leases(&self, batch: &Batch) -> Result<(), WriteError> {
