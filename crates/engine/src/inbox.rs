@@ -65,11 +65,18 @@ impl Engine {
                     let message =
                         InboxMessage::Command { command: command.clone(), by: by.clone() };
                     let result = inner.post_and_wait(saga_id, partition, &message, until).await;
-                    return match result.map_err(CommandError::Unavailable)? {
-                        Some(true) => self.after(saga_id).await,
-                        Some(false) => self.judge(saga_id, &command).await,
-                        None => Err(CommandError::OwnerSilent(saga_id.clone())),
-                    };
+                    match result.map_err(CommandError::Unavailable)? {
+                        Some(true) => return self.after(saga_id).await,
+                        Some(false) => {
+                            let detail = self.judge(saga_id, &command).await?;
+                            if detail.saga.status().is_terminal() {
+                                return Ok(detail);
+                            }
+                            // It was refused, and would be permitted by now: ask once more.
+                            inner.clock.sleep(PAUSE).await;
+                        }
+                        None => return Err(CommandError::OwnerSilent(saga_id.clone())),
+                    }
                 }
             }
         }
@@ -123,11 +130,14 @@ impl Engine {
                 Place::Elsewhere(partition) => {
                     let message = InboxMessage::Complete { step: step.clone(), op, answer };
                     let result = inner.post_and_wait(saga_id, partition, &message, until).await;
-                    return match result.map_err(CompleteError::Unavailable)? {
-                        Some(true) => Ok(()),
-                        Some(false) => Err(CompleteError::Late(step.clone())),
-                        None => Err(CompleteError::OwnerSilent(saga_id.clone())),
-                    };
+                    match result.map_err(CompleteError::Unavailable)? {
+                        Some(true) => return Ok(()),
+                        Some(false) if is_in_flight(&detail.saga, index, op) => {
+                            inner.clock.sleep(PAUSE).await;
+                        }
+                        Some(false) => return Err(CompleteError::Late(step.clone())),
+                        None => return Err(CompleteError::OwnerSilent(saga_id.clone())),
+                    }
                 }
             }
         }
@@ -179,10 +189,14 @@ impl Inner {
         // for it does not wait any more.
         let (inner, saga_id) = (Arc::clone(self), saga_id.clone());
         let claiming = self.tasks.spawn(async move {
-            match inner.store.claim_one(&[work.owned().lease()], &saga_id).await? {
-                Some(stored) => inner.adopt(work, stored, poller::loaded, Some(message)).await,
+            match inner.store.claim_one(&[work.owned().lease()], &saga_id).await {
+                Ok(Some(stored)) => inner.adopt(work, stored, poller::loaded, Some(message)).await,
                 // It is on its way into or out of memory.
-                None => inner.clock.sleep(PAUSE).await,
+                Ok(None) => inner.clock.sleep(PAUSE).await,
+                Err(error) => {
+                    work.owned().may_have_strays();
+                    return Err(error);
+                }
             }
             Ok(())
         });

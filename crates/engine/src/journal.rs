@@ -29,16 +29,7 @@ pub(crate) enum JournalError {
     Unknown,
 }
 
-/// What became of a submission.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Accepted {
-    /// The store's answer.
-    Known(AcceptOutcome),
-    /// The answer to the commit was lost, but the saga is there: recovery drives it.
-    Recovering,
-}
-
-pub(crate) type AcceptReply = oneshot::Sender<Result<Accepted, JournalError>>;
+pub(crate) type AcceptReply = oneshot::Sender<Result<AcceptOutcome, JournalError>>;
 pub(crate) type AppendReply = oneshot::Sender<Result<Option<Vec<Token>>, JournalError>>;
 
 /// A saga to be made.

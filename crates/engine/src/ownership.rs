@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use amends_core::SagaId;
 use amends_ports::failpoint;
 use amends_ports::store::{self, Epoch, Lease, Member, Partition};
 use parking_lot::RwLock;
@@ -30,6 +31,8 @@ pub(crate) struct Owned {
     /// Drivers and submissions that work under the lease.
     users: AtomicUsize,
     idle: Notify,
+    /// The answer to a claim was lost: sagas may count as in memory that nobody drives.
+    has_strays: AtomicBool,
 }
 
 impl Owned {
@@ -39,6 +42,7 @@ impl Owned {
             lost: CancellationToken::new(),
             users: AtomicUsize::new(0),
             idle: Notify::new(),
+            has_strays: AtomicBool::new(false),
         })
     }
 
@@ -61,6 +65,16 @@ impl Owned {
     /// Cancelled when the lease is lost: whoever works under it stops.
     pub(crate) const fn lost(&self) -> &CancellationToken {
         &self.lost
+    }
+
+    /// Notes that the answer to a claim was lost.
+    pub(crate) fn may_have_strays(&self) {
+        self.has_strays.store(true, Ordering::Release);
+    }
+
+    /// Whether the answer to a claim was lost since the last time.
+    pub(crate) fn take_strays(&self) -> bool {
+        self.has_strays.swap(false, Ordering::AcqRel)
     }
 
     /// Counts one more that works under the lease, until the guard is dropped.
@@ -327,7 +341,7 @@ impl Inner {
                 () = lost.cancelled() => {}
                 () = async {
                     inner.adopt_guards(&own).await;
-                    inner.recover(&own).await;
+                    inner.recover(&own, |_| false).await;
                 } => {
                     if inner.ownership.enter(&own, Phase::Ready) {
                         inner.wake_poller.notify_one();
@@ -338,18 +352,25 @@ impl Inner {
         });
     }
 
-    async fn recover(self: &Arc<Self>, own: &Arc<Owned>) {
+    /// Drives the sagas of a partition that count as in memory, but for those that `is_driven`.
+    pub(crate) async fn recover(
+        self: &Arc<Self>,
+        own: &Arc<Owned>,
+        is_driven: impl Fn(&SagaId) -> bool,
+    ) {
         const PAGE: u16 = 256;
         let (mut after, mut total) = (None, 0_usize);
         loop {
             match self.store.recover(own.lease(), after.as_ref(), PAGE).await {
                 Ok(page) => {
                     let is_last = page.len() < usize::from(PAGE);
-                    total += page.len();
                     after = page.last().map(|stored| stored.saga_id.clone()).or(after);
                     failpoint!("engine.recover.read");
                     for stored in page {
-                        self.adopt(own.work(), stored, poller::recovered, None).await;
+                        if !is_driven(&stored.saga_id) {
+                            total += 1;
+                            self.adopt(own.work(), stored, poller::recovered, None).await;
+                        }
                     }
                     if is_last {
                         break;

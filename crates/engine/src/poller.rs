@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amends_core::Timestamp;
 use amends_core::saga::{Input, Saga};
+use amends_core::{SagaId, Timestamp};
 use amends_ports::store::{self, InboxId, InboxItem, Lease, StoredSaga, Tickets, Wake};
 use tokio::sync::oneshot;
 
@@ -48,6 +48,7 @@ impl Inner {
             let leases: Vec<Lease> = owned.iter().map(|own| own.lease()).collect();
             if !leases.is_empty() {
                 self.claim_due().await;
+                self.find_strays().await;
                 self.read_inbox(&leases, &mut in_progress).await;
             }
             tokio::select! {
@@ -88,10 +89,24 @@ impl Inner {
                     }
                 }
                 Err(error) => {
+                    for work in &works {
+                        work.owned().may_have_strays();
+                    }
                     let error: &dyn std::error::Error = &error;
                     return tracing::warn!(error, "due sagas could not be read; trying again");
                 }
             }
+        }
+    }
+
+    /// Drives the sagas that were claimed by a claim whose answer was lost. Those that are just
+    /// leaving memory are written before it looks.
+    async fn find_strays(self: &Arc<Self>) {
+        for own in self.ownership.ready().into_iter().filter(|own| own.take_strays()) {
+            self.journal.flush().await;
+            // One that is in memory is told that its row was set back, if that is what was lost.
+            let is_driven = |saga_id: &SagaId| self.live.send(saga_id, Message::Woken).is_ok();
+            let _ = own.run(self.recover(&own, is_driven)).await;
         }
     }
 
@@ -204,7 +219,10 @@ impl Inner {
                     return true;
                 }
                 Ok(None) => {}
-                Err(_) => return false,
+                Err(_) => {
+                    work.owned().may_have_strays();
+                    return false;
+                }
             }
         }
         let is_live = match self.store.summary(&item.saga_id).await {

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::driver::Driver;
 use crate::engine::Inner;
-use crate::journal::{self, Accept, Accepted, JournalError};
+use crate::journal::{self, Accept, JournalError};
 use crate::ownership::Work;
 use crate::{Engine, Hint, SagaDetail, SubmitError, driver, registry};
 
@@ -101,7 +101,8 @@ impl Submission {
 pub struct Submitted {
     /// The saga.
     pub detail: SagaDetail,
-    /// Whether this request made it; otherwise an earlier one with the same id or key did.
+    /// Whether this request is known to have made it; otherwise an earlier one with the same id or
+    /// key did, or the answer to a commit was lost.
     pub created: bool,
 }
 
@@ -292,7 +293,7 @@ impl Inner {
             let written = receiver.await.unwrap_or(Err(JournalError::Lost));
             let mut granted = None;
             let started = match (&written, work) {
-                (Ok(Accepted::Known(AcceptOutcome::Created { tokens })), Some(work)) => {
+                (Ok(AcceptOutcome::Created { tokens }), Some(work)) => {
                     granted.clone_from(tokens);
                     inner.starting(work, saga, handled, header, tokens.is_some())
                 }
@@ -308,12 +309,10 @@ impl Inner {
             return Ok(Ok(Submitted { detail, created: true }));
         }
         match outcome.await.map_err(|_| JournalError::Lost)?? {
-            Accepted::Known(AcceptOutcome::Exists { saga_id, request_digest }) => {
+            AcceptOutcome::Exists { saga_id, request_digest } => {
                 Ok(self.existing(&saga_id, &request_digest, submission).await)
             }
-            Accepted::Known(AcceptOutcome::Created { .. }) | Accepted::Recovering => {
-                Ok(Ok(Submitted { detail, created: true }))
-            }
+            AcceptOutcome::Created { .. } => Ok(Ok(Submitted { detail, created: true })),
         }
     }
 

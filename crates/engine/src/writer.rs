@@ -17,7 +17,7 @@ use amends_ports::store::{Batch, Grant, Lease, Partition, WriteError, Written};
 use tokio::sync::mpsc;
 
 use crate::engine::Inner;
-use crate::journal::{Accepted, Entry, Gathered, Joined, JournalError, refuse};
+use crate::journal::{Entry, Gathered, Joined, JournalError, refuse};
 use crate::ownership::Owned;
 
 /// First pause after a failed write; doubles up to [`PAUSE_MAX`].
@@ -199,7 +199,7 @@ fn batch(gathered: &Gathered) -> Batch {
 /// Tells everyone what was written.
 fn answer(inner: &Inner, gathered: Gathered, written: Written) {
     for (accept, outcome) in gathered.accepts.into_iter().zip(written.accepts) {
-        let _ = accept.reply.send(Ok(Accepted::Known(outcome)));
+        let _ = accept.reply.send(Ok(outcome));
     }
     let mut grants = written.grants.into_iter();
     for Joined { grant, replies, .. } in gathered.changes {
@@ -250,7 +250,9 @@ async fn reload(inner: &Arc<Inner>, gathered: Gathered) {
             (Some(_), false) => inner.store.summary(&accept.saga.saga_id).await.ok().flatten(),
             _ => None,
         };
-        let answer = found.map(|_| Accepted::Recovering).ok_or(JournalError::Unknown);
-        let _ = accept.reply.send(answer);
+        // The one that is there may have been made before, by another request: asked again, the store
+        // says which.
+        let error = found.map_or(JournalError::Unknown, |_| JournalError::Lost);
+        let _ = accept.reply.send(Err(error));
     }
 }
