@@ -1,25 +1,28 @@
-//! Coordinators: their lives, crashes and pauses.
+//! Coordinators: where they run, and how their lives begin and end.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use amends_core::definition::{Definition, Digest};
+use amends_core::Timestamp;
 use amends_core::mutant::Mutant;
 use amends_engine::{Engine, EngineConfig, NoTracing, Ports};
-use amends_ports::Locks;
 use amends_ports::testing::{MemoryLocks, MemoryStore, TestClock, TestIds};
+use amends_ports::{Clock as _, Locks};
 use parking_lot::Mutex;
 
+use crate::chance::Chance;
 use crate::gate::{Gate, SimClock};
 use crate::guards::SimLocks;
 use crate::network::Network;
 use crate::store::SimStore;
 use crate::world::World;
 
+/// Longest time that an orderly stop takes while nothing stands still.
+const DRAIN_MAX: Duration = Duration::from_mins(2);
+
 /// Life of a guard.
-const GUARD_TTL: Duration = Duration::from_secs(10);
+pub(crate) const GUARD_TTL: Duration = Duration::from_secs(10);
 
 /// The coordinators of a run.
 #[derive(Debug)]
@@ -27,11 +30,10 @@ pub(crate) struct Cluster {
     pub(crate) world: Arc<World>,
     pub(crate) store: MemoryStore,
     pub(crate) locks: Option<MemoryLocks>,
-    /// Definitions that the auditor has read.
-    pub(crate) compiled: Mutex<HashMap<Digest, Arc<Definition>>>,
     clock: TestClock,
     places: Mutex<Vec<Option<Life>>>,
     lives: AtomicU16,
+    config: EngineConfig,
 }
 
 #[derive(Clone, Debug)]
@@ -45,19 +47,37 @@ impl Cluster {
     /// Places for coordinators, all empty.
     pub(crate) fn new(world: Arc<World>, places: usize) -> Arc<Self> {
         let clock = TestClock::new();
-        let has_locks = world.swarm().has_locks;
+        let swarm = world.swarm();
         let store = MemoryStore::new(16, Arc::new(clock));
-        world.watch(store.link());
+        let watched = Arc::clone(&world);
+        store.watch(move |change| watched.changed(&change));
         world.books.lock().has_no_barrier = Mutant::NoBarrier.is_on();
-        Arc::new(Self {
+        let cluster = Arc::new(Self {
             world,
             store,
-            locks: has_locks.then(|| MemoryLocks::new(3, GUARD_TTL)),
-            compiled: Mutex::default(),
+            locks: swarm.has_locks.then(|| MemoryLocks::new(3, GUARD_TTL)),
             clock,
             places: Mutex::new(vec![None; places]),
             lives: AtomicU16::new(0),
-        })
+            config: EngineConfig {
+                poll_every: Duration::from_millis(500),
+                park_after: swarm.park_after,
+                retention: swarm.retention,
+                ..EngineConfig::default()
+            },
+        });
+        cluster.world.run_by(Arc::downgrade(&cluster));
+        cluster
+    }
+
+    /// The time that everybody's clock shows.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// How long a lease lives without renewal.
+    pub(crate) const fn lease_ttl(&self) -> Duration {
+        self.config.lease_ttl
     }
 
     /// How many places there are.
@@ -68,6 +88,16 @@ impl Cluster {
     /// Whether nobody is at a place.
     pub(crate) fn is_empty(&self, place: usize) -> bool {
         self.places.lock()[place].is_none()
+    }
+
+    /// Puts an end to a coordinator that is half started, or half stopped.
+    pub(crate) fn clear_away(&self, place: usize) {
+        let mut places = self.places.lock();
+        let is_whole =
+            |life: &&mut Life| life.engine.as_ref().is_some_and(|engine| !engine.is_draining());
+        if let Some(life) = places[place].take_if(|life| !is_whole(&life)) {
+            life.gate.kill();
+        }
     }
 
     /// Starts a coordinator at a place.
@@ -86,6 +116,7 @@ impl Cluster {
                 gate: gate.clone(),
                 store: self.store.link(),
                 world: Arc::clone(&self.world),
+                chance: self.world.chance.of(1_000 + u64::from(number)),
             }),
             locks: locks.map(|locks| locks as Arc<dyn Locks>),
             participants: Arc::new(Network { gate: gate.clone(), world: Arc::clone(&self.world) }),
@@ -93,16 +124,11 @@ impl Cluster {
             ids: Arc::new(TestIds::new(number)),
             tracing: Arc::new(NoTracing),
         };
-        let config = EngineConfig {
-            poll_every: Duration::from_millis(500),
-            retention: None,
-            ..EngineConfig::default()
-        };
         loop {
             if gate.is_dead() {
                 return;
             }
-            if let Ok(engine) = Engine::start(ports.clone(), config.clone()).await {
+            if let Ok(engine) = Engine::start(ports.clone(), self.config.clone()).await {
                 let mut places = self.places.lock();
                 if let Some(life) = places[place].as_mut().filter(|_| !gate.is_dead()) {
                     life.engine = Some(engine);
@@ -114,30 +140,46 @@ impl Cluster {
     }
 
     /// A coordinator that takes requests, and its gate.
-    pub(crate) fn any(&self) -> Option<(Engine, Gate)> {
+    pub(crate) fn any(&self, chance: &Chance) -> Option<(Engine, Gate)> {
         let places = self.places.lock();
         let up: Vec<_> = places
             .iter()
             .flatten()
             .filter(|life| !life.gate.is_dead())
-            .filter_map(|life| Some((life.engine.clone()?, life.gate.clone())))
+            .filter_map(|life| Some((life.engine.as_ref()?, &life.gate)))
             .collect();
-        (!up.is_empty()).then(|| self.world.chance.one_of(&up).clone())
+        (!up.is_empty()).then(|| *chance.one_of(&up)).map(|(one, gate)| (one.clone(), gate.clone()))
     }
 
     /// Kills the coordinator at a place.
     pub(crate) fn kill(&self, place: usize) {
         if let Some(life) = self.places.lock()[place].take() {
-            self.world.log(|| format!("kill {place}"));
+            self.world.log(("kill", place));
             self.world.seen("crash");
             life.gate.kill();
         }
     }
 
+    /// Stops the coordinator at a place in order.
+    pub(crate) async fn drain(&self, place: usize) {
+        let life = self.places.lock()[place].clone();
+        let Some((Some(engine), gate)) = life.map(|life| (life.engine, life.gate)) else { return };
+        self.world.log(("drain", place));
+        if tokio::time::timeout(DRAIN_MAX, engine.drain()).await.is_err() && !gate.is_dead() {
+            self.world.violated(&format!("the drain of coordinator {place} did not end"));
+        }
+        if gate.is_dead() {
+            return;
+        }
+        gate.kill();
+        self.world.seen("drain");
+        self.places.lock()[place].take();
+    }
+
     /// Lets the coordinator at a place stand still, or go on.
     pub(crate) fn set_paused(&self, place: usize, paused: bool) {
         if let Some(life) = &self.places.lock()[place] {
-            self.world.log(|| format!("pause {place} {paused}"));
+            self.world.log(("pause", place, paused));
             if paused {
                 self.world.seen("pause");
                 life.gate.pause();
@@ -151,43 +193,8 @@ impl Cluster {
     pub(crate) fn cut_off(&self, place: usize, masters: usize) {
         if let Some(locks) = self.places.lock()[place].as_ref().and_then(|life| life.locks.clone())
         {
-            self.world.log(|| format!("cut {place} off from {masters} masters"));
+            self.world.log(("cut off", place, masters));
             locks.locks.partition(masters);
-        }
-    }
-}
-
-/// Crashes and pauses coordinators, and troubles the lock service, until it is told to stop.
-pub(crate) async fn trouble(cluster: Arc<Cluster>) {
-    loop {
-        let swarm = cluster.world.swarm();
-        let chance = &cluster.world.chance;
-        let mean = |every: Option<Duration>| every.unwrap_or(Duration::from_secs(5));
-        tokio::time::sleep(chance.time(Duration::from_millis(200), mean(swarm.crash_every))).await;
-        let place = chance.below(cluster.size());
-        match chance.below(3) {
-            0 if swarm.crash_every.is_some() => {
-                cluster.kill(place);
-                tokio::time::sleep(chance.time(Duration::ZERO, Duration::from_secs(15))).await;
-                cluster.start(place).await;
-            }
-            1 if swarm.pause_every.is_some() => {
-                cluster.set_paused(place, true);
-                tokio::time::sleep(chance.time(Duration::ZERO, Duration::from_secs(25))).await;
-                cluster.set_paused(place, false);
-            }
-            2 if swarm.lock_trouble_every.is_some() && cluster.locks.is_some() => {
-                if chance.is(0.5) {
-                    let masters = chance.below(4);
-                    cluster.cut_off(place, masters);
-                    tokio::time::sleep(chance.time(Duration::ZERO, Duration::from_secs(20))).await;
-                    cluster.cut_off(place, 0);
-                } else if let Some(locks) = &cluster.locks {
-                    cluster.world.seen("master forgot");
-                    locks.forget(chance.below(3));
-                }
-            }
-            _ => {}
         }
     }
 }

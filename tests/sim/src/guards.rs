@@ -24,12 +24,18 @@ impl Locks for SimLocks {
         self.gate.pass().await;
         tokio::time::sleep(Duration::from_millis(1)).await;
         let result = self.gate.around(self.locks.acquire(guard)).await;
-        self.world.log(|| format!("guard {} of {:?}: {result:?}", guard.holder, guard.keys));
+        self.world.log(("guard", &guard.holder.saga_id, result.is_ok()));
         result
     }
 
     async fn extend(&self, guards: &[Guard]) -> Vec<Result<Duration, GuardError>> {
-        self.gate.around(self.locks.extend(guards)).await
+        let results = self.gate.around(self.locks.extend(guards)).await;
+        for (guard, result) in guards.iter().zip(&results) {
+            if matches!(result, Err(GuardError::Lost { .. } | GuardError::Busy { .. })) {
+                self.world.watch(|watch| watch.guard_lost(&guard.holder.saga_id));
+            }
+        }
+        results
     }
 
     async fn release(&self, guards: &[Guard]) {

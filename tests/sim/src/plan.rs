@@ -1,14 +1,20 @@
 //! Definitions, drawn.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use amends_core::LockKey;
 use amends_core::definition::{Definition, Registry, parse};
 use serde_json::{Value, json};
 
 use crate::chance::Chance;
 
 /// Lock keys that sagas contend for.
-const KEYS: usize = 6;
+pub(crate) const KEYS: usize = 6;
+
+/// All of them.
+pub(crate) fn keys() -> Vec<LockKey> {
+    (0..KEYS).filter_map(|number| LockKey::new(format!("k{number}")).ok()).collect()
+}
 
 /// Some definitions that pass their checks.
 pub(crate) fn definitions(chance: &Chance, count: usize) -> Vec<Arc<Definition>> {
@@ -23,6 +29,16 @@ pub(crate) fn definitions(chance: &Chance, count: usize) -> Vec<Arc<Definition>>
 /// An input for a saga.
 pub(crate) fn input(chance: &Chance) -> Value {
     json!({ "a": chance.below(KEYS), "b": chance.below(KEYS) })
+}
+
+/// What an interactive transaction runs.
+pub(crate) fn interactive() -> Arc<Definition> {
+    static PARSED: LazyLock<Arc<Definition>> = LazyLock::new(|| {
+        let document = json!({ "name": "interactive", "mode": "interactive" });
+        #[expect(clippy::expect_used, reason = "a constant")]
+        parse(&document, &Registry::default()).definition.expect("it has no faults")
+    });
+    Arc::clone(&PARSED)
 }
 
 fn definition(chance: &Chance, number: usize) -> Value {
@@ -61,13 +77,16 @@ fn step(chance: &Chance, index: usize, pivot: Option<usize>) -> Value {
     let id = format!("s{index}");
     let persistent = json!({ "max_attempts": 30, "initial": "100ms", "factor": 2, "max": "2s" });
     let call = |path: &str| json!({ "path": path, "retry": persistent });
-    let mut step = json!({ "id": id, "participant": format!("p{}", chance.below(4)) });
+    let mut step = json!({ "id": id, "participant": format!("p{}", chance.below(3)) });
     if chance.is(0.3) {
         step["try"] = json!({ "path": "/try" });
         step["confirm"] = call("/confirm");
         step["cancel"] = call("/cancel");
     } else {
         step["action"] = json!({ "path": "/action" });
+        if chance.is(0.2) {
+            step["action"]["body"] = json!({ "amount": "${input.a}" });
+        }
         if pivot.is_none_or(|pivot| index < pivot) || chance.is(0.2) {
             step["compensation"] = call("/undo");
         }
@@ -79,6 +98,11 @@ fn step(chance: &Chance, index: usize, pivot: Option<usize>) -> Value {
         let after: Vec<String> =
             (0..index).filter(|_| chance.is(0.5)).map(|before| format!("s{before}")).collect();
         step["after"] = json!(after);
+    }
+    match chance.below(10) {
+        0 => step["completion"] = json!("callback"),
+        1 => step["completion"] = json!({ "poll": { "interval": "300ms" } }),
+        _ => {}
     }
     if chance.is(0.1) {
         step["when"] = json!("input.a > 2");

@@ -1,27 +1,34 @@
 //! One run: chaos, then calm, then the audit.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use amends_core::SagaId;
 use amends_core::definition::{Definition, Digest};
-use amends_core::saga::{Command, Saga};
+use amends_core::saga::Saga;
 use amends_ports::store::{NewDefinition, StoredSaga};
+use amends_ports::testing::MemoryLocks;
 use amends_ports::{SagaFilter, Store};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use crate::audit::{Ended, audit};
+use crate::audit::{self, Ended};
 use crate::chance::Chance;
-use crate::client::{self, Known};
-use crate::cluster::{Cluster, trouble};
-use crate::plan;
-use crate::swarm::Swarm;
+use crate::client::{Client, Known, mend, needs_operator, resume};
+use crate::cluster::{Cluster, GUARD_TTL};
+use crate::swarm::{Limits, Swarm};
 use crate::world::World;
+use crate::{plan, trouble};
 
 /// In the calm every saga must end within this.
 const CALM_MAX: Duration = Duration::from_mins(30);
 
 /// Time between two looks in the calm.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Time between two looks of a coordinator at who lives, and some more for its answers.
+const TAKEOVER_SLACK: Duration = Duration::from_secs(2);
 
 /// What came of a run.
 #[derive(Debug)]
@@ -37,111 +44,78 @@ pub struct Report {
     /// Invariants that were broken.
     pub violations: Vec<String>,
     /// What was seen, how often.
-    pub counters: std::collections::BTreeMap<&'static str, u64>,
+    pub counters: BTreeMap<&'static str, u64>,
     /// The log, if it was kept.
     pub lines: Vec<String>,
+    /// How many clients there were.
+    pub clients: usize,
 }
 
-/// Runs one seed.
+/// Runs one seed, without what is left out; keeps its log if it is to be shown.
 ///
 /// # Errors
 ///
 /// None of the simulation's own: only if no runtime can be made.
-pub fn run(seed: u64, shows: bool) -> anyhow::Result<Report> {
+pub fn run(seed: u64, limits: &Limits, shows: bool) -> anyhow::Result<Report> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?;
     let local = tokio::task::LocalSet::new();
-    Ok(local.block_on(&runtime, play(seed, shows)))
+    Ok(local.block_on(&runtime, play(seed, limits, shows)))
 }
 
-async fn play(seed: u64, shows: bool) -> Report {
+async fn play(seed: u64, limits: &Limits, shows: bool) -> Report {
     let chance = Chance::new(seed);
-    let swarm = Swarm::draw(&chance);
-    let world = Arc::new(World::new(chance.clone(), swarm.clone(), shows));
-    world.log(|| format!("{swarm:?}"));
-    let definitions = plan::definitions(&chance, 12);
+    let swarm = Swarm::draw(&chance).within(limits);
+    let definitions: Arc<[Arc<Definition>]> = plan::definitions(&chance.of(2), 12).into();
+    let world = Arc::new(World::new(chance.of(1), swarm.clone(), shows));
+    world.show(|| format!("{swarm:?}"));
     let cluster = Cluster::new(Arc::clone(&world), swarm.coordinators);
     store_all(&cluster, &definitions).await;
     for place in 0..swarm.coordinators {
         cluster.start(place).await;
     }
-    let mut clients = tokio::task::JoinSet::new();
-    for number in 0..swarm.sagas {
-        let (cluster, world) = (Arc::clone(&cluster), Arc::clone(&world));
-        let definition = Arc::clone(chance.one_of(&definitions));
-        let wait = chance.time(Duration::ZERO, swarm.chaos);
-        let is_transaction = chance.is(0.15);
-        clients.spawn_local(async move {
-            tokio::time::sleep(wait).await;
-            world.log(|| format!("client {number} begins"));
-            if is_transaction {
-                client::run_transaction(cluster, number).await
-            } else {
-                client::run_saga(cluster, definition, number).await
-            }
-        });
+    let mut clients = JoinSet::new();
+    let all = (0..swarm.sagas).collect();
+    for number in limits.clients.as_ref().unwrap_or(&all) {
+        let (cluster, definitions) = (Arc::clone(&cluster), Arc::clone(&definitions));
+        clients.spawn_local(Client::new(&cluster, *number).come(definitions));
     }
-    let mut troubles = tokio::task::JoinSet::new();
-    troubles.spawn(trouble(Arc::clone(&cluster)));
+    let mut troubles = trouble::begin(&cluster);
     tokio::time::sleep(swarm.chaos).await;
-
     troubles.shutdown().await;
-    world.log(|| "calm".to_owned());
-    world.calm_down();
-    for place in 0..cluster.size() {
-        cluster.set_paused(place, false);
-        cluster.cut_off(place, 0);
-        if cluster.is_empty(place) {
-            cluster.start(place).await;
-        }
-    }
+    calm_down(&cluster).await;
+
     let mut known: Vec<Known> = Vec::new();
-    let is_calm = tokio::time::timeout(CALM_MAX, async {
+    let calm = timeout(CALM_MAX, async {
         while let Some(client) = clients.join_next().await {
             known.extend(client.ok());
         }
         until_all_ended(&cluster).await;
-    })
-    .await;
-    if is_calm.is_err() {
-        let open = open_sagas(&cluster).await;
-        for saga in open.iter().take(20) {
-            world.violated(format!("{} did not end: {}", saga.id(), saga.explain()));
-            let row = cluster.store.summary(saga.id()).await;
-            world.log(|| format!("{row:?}"));
-            for key in &saga.accepted().lock_keys {
-                let queue = cluster.store.lock(key, 5).await;
-                world.log(|| format!("{queue:?}"));
-                if let Some(locks) = &cluster.locks {
-                    world.log(|| format!("guard of {key}: {:?}", locks.holder(key)));
-                }
-            }
-            if let Some(ended) = one(&cluster, saga.id()).await {
-                for record in ended.records {
-                    world.log(|| serde_json::to_string(&record).unwrap_or_default());
-                }
-            }
-        }
-        if open.is_empty() {
-            world.violated("a client was never answered".to_owned());
-        }
+    });
+    if calm.await.is_err() {
+        tell_open(&cluster).await;
+    } else {
+        nothing_is_left(&cluster).await;
     }
-    let sagas = all_sagas(&cluster).await;
-    audit(&world, &sagas, &known);
+    let sagas = read(&cluster, &SagaFilter::default()).await;
+    audit::audit(&world, &sagas, &known);
     let (hash, events) = world.log_hash();
     Report {
         seed,
-        sagas: sagas.len(),
+        sagas: world.watch(|watch| watch.sagas().len()),
         hash,
         events,
         violations: world.violations(),
         counters: world.counters(),
         lines: world.lines(),
+        clients: swarm.sagas,
     }
 }
 
 async fn store_all(cluster: &Cluster, definitions: &[Arc<Definition>]) {
+    cluster.world.watch(|watch| watch.knows(&plan::interactive()));
     for definition in definitions {
+        cluster.world.watch(|watch| watch.knows(definition));
         let new = NewDefinition {
             name: definition.name.clone(),
             digest: definition.digest.clone(),
@@ -154,6 +128,40 @@ async fn store_all(cluster: &Cluster, definitions: &[Arc<Definition>]) {
     }
 }
 
+/// Ends all faults, and lets every coordinator run again. One of them dies once more, and others
+/// must have taken its partitions within a lease and a look (L2).
+async fn calm_down(cluster: &Arc<Cluster>) {
+    let world = &cluster.world;
+    world.log("calm");
+    world.calm_down();
+    for place in 0..cluster.size() {
+        cluster.set_paused(place, false);
+        cluster.cut_off(place, 0);
+        cluster.clear_away(place);
+        if cluster.is_empty(place) {
+            cluster.start(place).await;
+        }
+    }
+    if let Some(locks) = &cluster.locks {
+        for key in plan::keys() {
+            locks.take_away(&key);
+        }
+    }
+    if cluster.size() < 2 || !world.chance.is(0.3) {
+        return;
+    }
+    tokio::time::sleep(LOOK_EVERY).await;
+    let before = world.watch(|watch| watch.leases.newest());
+    cluster.kill(0);
+    tokio::time::sleep(cluster.lease_ttl() + TAKEOVER_SLACK).await;
+    let after = world.watch(|watch| watch.leases.newest());
+    world.seen("taken over in the calm");
+    if before == after && cluster.size() <= before.len() {
+        world.violated("L2: nobody took a partition over whose owner has died");
+    }
+    cluster.start(0).await;
+}
+
 /// Mends what is suspended, until everything has ended.
 async fn until_all_ended(cluster: &Cluster) {
     loop {
@@ -161,15 +169,47 @@ async fn until_all_ended(cluster: &Cluster) {
         if open.is_empty() {
             return;
         }
-        // A pause whose answer was lost may be carried out after the resume that followed it.
         for saga in open.iter().filter(|saga| saga.is_paused()) {
-            client::ask(cluster, saga.id(), &Command::Resume).await;
+            resume(cluster, saga).await;
         }
-        for saga in open.iter().filter(|saga| client::needs_operator(saga)) {
-            cluster.world.seen("suspended");
-            client::mend(cluster, saga).await;
+        for saga in open.iter().filter(|saga| needs_operator(saga)) {
+            mend(cluster, saga).await;
         }
         tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// S18: of guards nothing is left, after the time that an outsider would wait for them.
+async fn nothing_is_left(cluster: &Cluster) {
+    let Some(locks) = cluster.locks.as_ref().map(MemoryLocks::peer) else { return };
+    tokio::time::sleep(GUARD_TTL * 2).await;
+    for key in plan::keys() {
+        if let Some(holder) = locks.holder(&key).filter(|holder| holder.contains('/')) {
+            cluster.world.violated(&format!("S18: {key} is still guarded by {holder}"));
+        }
+    }
+}
+
+async fn tell_open(cluster: &Cluster) {
+    let world = &cluster.world;
+    let open = open_sagas(cluster).await;
+    for saga in open.iter().take(20) {
+        world.violated(&format!("L1: {} did not end: {}", saga.id(), saga.explain()));
+        let row = cluster.store.summary(saga.id()).await;
+        world.show(|| format!("{row:?}"));
+        for key in &saga.accepted().lock_keys {
+            let queue = cluster.store.lock(key, 5).await;
+            world.show(|| format!("{queue:?}"));
+            if let Some(locks) = &cluster.locks {
+                world.show(|| format!("guard of {key}: {:?}", locks.holder(key)));
+            }
+        }
+        if let Some(ended) = one(cluster, saga.id()).await {
+            audit::tell(world, &ended);
+        }
+    }
+    if open.is_empty() {
+        world.violated("L1: a client was never answered");
     }
 }
 
@@ -183,10 +223,6 @@ async fn open_sagas(cluster: &Cluster) -> Vec<Saga> {
     ];
     let filter = SagaFilter { statuses: live.to_vec(), ..SagaFilter::default() };
     read(cluster, &filter).await.into_iter().map(|ended| ended.saga).collect()
-}
-
-async fn all_sagas(cluster: &Cluster) -> Vec<Ended> {
-    read(cluster, &SagaFilter::default()).await
 }
 
 async fn read(cluster: &Cluster, filter: &SagaFilter) -> Vec<Ended> {
@@ -206,24 +242,16 @@ async fn read(cluster: &Cluster, filter: &SagaFilter) -> Vec<Ended> {
 async fn one(cluster: &Cluster, id: &SagaId) -> Option<Ended> {
     let (summary, StoredSaga { definition, records, .. }) =
         cluster.store.saga(id).await.ok().flatten()?;
-    let definition = compiled(cluster, &definition).await?;
+    let definition = compiled(cluster, &definition)?;
     match Saga::replay(definition, &records) {
         Ok(saga) => Some(Ended { saga, records, row_status: summary.status }),
         Err(error) => {
-            cluster.world.violated(format!("the journal of {id} cannot be folded: {error}"));
+            cluster.world.violated(&format!("S2: the journal of {id} cannot be folded: {error}"));
             None
         }
     }
 }
 
-async fn compiled(cluster: &Cluster, digest: &Digest) -> Option<Arc<Definition>> {
-    if let Some(definition) = cluster.compiled.lock().get(digest) {
-        return Some(Arc::clone(definition));
-    }
-    let stored = cluster.store.definition(digest).await.ok().flatten()?;
-    let registry = amends_core::definition::Registry::default();
-    let definition =
-        amends_core::definition::parse(stored.source.value(), &registry).definition?;
-    cluster.compiled.lock().insert(digest.clone(), Arc::clone(&definition));
-    Some(definition)
+fn compiled(cluster: &Cluster, digest: &Digest) -> Option<Arc<Definition>> {
+    cluster.world.watch(|watch| watch.definition(digest))
 }

@@ -8,14 +8,15 @@ use amends_core::participant::ParticipantSpec;
 use amends_core::saga::Status;
 use amends_core::{DefinitionName, LockKey, ParticipantName, SagaId, Timestamp};
 use amends_ports::store::{
-    AcceptOutcome, Batch, CoordinatorId, DefinitionSummary, Error, InboxId, InboxItem, JournalPage,
-    Lease, LockHolder, LockQueue, LockSummary, Member, NewDefinition, Partition, PutParticipant,
-    SagaLock, StoredDefinition, StoredParticipant, StoredSaga, WriteError, Written,
+    Batch, CoordinatorId, DefinitionSummary, Error, InboxId, InboxItem, JournalPage, Lease,
+    LockHolder, LockQueue, LockSummary, Member, NewDefinition, Partition, PutParticipant, SagaLock,
+    StoredDefinition, StoredParticipant, StoredSaga, WriteError, Written,
 };
 use amends_ports::testing::{Fault, MemoryStore};
 use amends_ports::{Cursor, Page, SagaFilter, SagaSummary, Store};
 use async_trait::async_trait;
 
+use crate::chance::Chance;
 use crate::gate::Gate;
 use crate::world::World;
 
@@ -26,19 +27,72 @@ pub(crate) struct SimStore {
     pub(crate) gate: Gate,
     pub(crate) store: MemoryStore,
     pub(crate) world: Arc<World>,
+    /// What is drawn here.
+    pub(crate) chance: Chance,
 }
 
 impl SimStore {
-    /// A read: it takes a moment, and may fail.
+    /// A read: it may fail.
     async fn read<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let look = async {
-            if self.world.draws(|swarm| swarm.read_faults) {
-                return Err(Error::Unavailable("the simulated network lost it".into()));
-            }
-            work.await
-        };
+        let look = async { if self.fails() { Err(lost()) } else { work.await } };
         self.gate.around(look).await
     }
+
+    /// Anything else that changes something: it may fail, and may have happened all the same.
+    async fn change<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let act = async {
+            if !self.fails() {
+                return work.await;
+            }
+            if self.chance.is(0.5) {
+                self.world.seen("change unknown");
+                work.await?;
+            }
+            Err(lost())
+        };
+        self.gate.around(act).await
+    }
+
+    fn fails(&self) -> bool {
+        self.chance.is(self.world.rate(|swarm| swarm.read_faults))
+    }
+
+    /// What becomes of the next write, if it has a fault.
+    fn draw_fault(&self) {
+        if !self.chance.is(self.world.rate(|swarm| swarm.store_faults)) {
+            return;
+        }
+        let faults = [
+            Fault::Unavailable,
+            Fault::UnknownApplied,
+            Fault::UnknownNotApplied,
+            Fault::UnknownLate,
+        ];
+        let fault = *self.chance.one_of(&faults);
+        self.world.seen(match fault {
+            Fault::Unavailable => "write failed",
+            Fault::UnknownApplied => "commit unknown, applied",
+            Fault::UnknownNotApplied => "commit unknown, not applied",
+            Fault::UnknownLate => "commit unknown, still running",
+        });
+        self.store.fail_next_write(fault);
+        if fault == Fault::UnknownLate {
+            // It ends some time, if nobody who raises an epoch has waited for it until then.
+            let (store, world) = (self.store.link(), Arc::clone(&self.world));
+            let wait = self.chance.seconds(10);
+            #[expect(clippy::disallowed_methods, reason = "the simulated store is nobody's task")]
+            tokio::spawn(async move {
+                tokio::time::sleep(wait).await;
+                if store.finish_late() > 0 {
+                    world.seen("late commit");
+                }
+            });
+        }
+    }
+}
+
+fn lost() -> Error {
+    Error::Unavailable("the simulated network lost it".into())
 }
 
 #[async_trait]
@@ -46,44 +100,22 @@ impl Store for SimStore {
     async fn write(&self, batch: &Batch) -> Result<Written, WriteError> {
         self.gate.pass().await;
         let least = Duration::from_millis(1);
-        tokio::time::sleep(self.world.chance.time(least, least * 4)).await;
+        tokio::time::sleep(self.chance.time(least, least * 4)).await;
         if self.gate.is_dead() {
             std::future::pending::<()>().await;
         }
-        if self.world.draws(|swarm| swarm.store_faults) {
-            let faults = [
-                Fault::Unavailable,
-                Fault::UnknownApplied,
-                Fault::UnknownNotApplied,
-                Fault::UnknownLate,
-            ];
-            let fault = *self.world.chance.one_of(&faults);
-            self.world.seen(match fault {
-                Fault::Unavailable => "write failed",
-                Fault::UnknownApplied | Fault::UnknownNotApplied | Fault::UnknownLate => {
-                    "commit unknown"
-                }
-            });
-            self.store.fail_next_write(fault);
-        }
+        self.draw_fault();
         let result = self.store.write(batch).await;
-        self.world.log(|| {
-            let ids: Vec<_> = batch
-                .appends
-                .iter()
-                .map(|append| format!("{}+{}", append.saga_id, append.record_count))
+        self.world.log(("writes", self.name, batch.appends.len(), result.is_ok()));
+        self.world.show(|| {
+            let appends = batch.appends.iter();
+            let ids: Vec<_> = appends
+                .map(|append| format!("{} {}", append.saga_id, append.records))
                 .chain(batch.accepts.iter().map(|new| format!("new {}", new.saga_id)))
                 .collect();
-            format!("{} writes {ids:?}: {}", self.name, if result.is_ok() { "ok" } else { "fault" })
+            let error = result.as_ref().err().map(ToString::to_string).unwrap_or_default();
+            format!("{} under {:?} {ids:#?} {error}", self.name, batch.leases)
         });
-        if let Ok(written) = &result {
-            self.world.check_epochs(&batch.leases);
-            for (new, outcome) in batch.accepts.iter().zip(&written.accepts) {
-                if matches!(outcome, AcceptOutcome::Created { .. }) {
-                    self.world.accepted(&new.saga_id);
-                }
-            }
-        }
         self.gate.pass().await;
         result
     }
@@ -99,7 +131,11 @@ impl Store for SimStore {
         draining: bool,
         ttl: Duration,
     ) -> Result<(Vec<Member>, Vec<Lease>), Error> {
-        self.read(self.store.heartbeat(me, address, draining, ttl)).await
+        let told = self.change(self.store.heartbeat(me, address, draining, ttl)).await;
+        if let Ok((_, leases)) = &told {
+            self.world.watch(|watch| watch.leases.told(me, leases));
+        }
+        told
     }
 
     async fn acquire(
@@ -108,9 +144,9 @@ impl Store for SimStore {
         limit: u16,
         ttl: Duration,
     ) -> Result<Vec<Lease>, Error> {
-        self.read(async {
+        self.change(async {
             let leases = self.store.acquire(me, limit, ttl).await?;
-            self.world.raised(&leases);
+            self.world.gave(me, &leases);
             Ok(leases)
         })
         .await
@@ -123,22 +159,23 @@ impl Store for SimStore {
         ttl: Duration,
     ) -> Result<Vec<Lease>, Error> {
         let raised = self
-            .read(async {
+            .change(async {
                 let leases = self.store.raise_epochs(me, leases, ttl).await?;
-                self.world.raised(&leases);
+                self.world.gave(me, &leases);
                 Ok(leases)
             })
             .await;
-        self.world.log(|| format!("{} raises {leases:?}: {raised:?}", self.name));
+        self.world.log(("raises", self.name, leases.len(), raised.is_ok()));
+        self.world.show(|| format!("{leases:?}: {raised:?}"));
         raised
     }
 
     async fn release(&self, leases: &[Lease]) -> Result<(), Error> {
-        self.read(self.store.release(leases)).await
+        self.change(self.store.release(leases)).await
     }
 
     async fn leave(&self, me: &CoordinatorId) -> Result<(), Error> {
-        self.read(self.store.leave(me)).await
+        self.change(self.store.leave(me)).await
     }
 
     async fn recover(
@@ -147,18 +184,18 @@ impl Store for SimStore {
         after: Option<&SagaId>,
         limit: u16,
     ) -> Result<Vec<StoredSaga>, Error> {
-        let found = self.read(self.store.recover(lease, after, limit)).await;
-        self.world.log(|| {
-            let ids = found.as_ref().map(|found| {
-                found.iter().map(|stored| stored.saga_id.to_string()).collect::<Vec<_>>()
-            });
-            format!("{} recovers {lease:?}: {ids:?}", self.name)
-        });
-        found
+        let found = self.read(self.store.recover(lease, after, limit)).await?;
+        self.world.took(&found, &[lease]);
+        for stored in &found {
+            self.world.log(("recovers", self.name, &stored.saga_id, lease.epoch));
+        }
+        Ok(found)
     }
 
     async fn claim_due(&self, leases: &[Lease], limit: u16) -> Result<Vec<StoredSaga>, Error> {
-        self.read(self.store.claim_due(leases, limit)).await
+        let found = self.change(self.store.claim_due(leases, limit)).await?;
+        self.world.took(&found, leases);
+        Ok(found)
     }
 
     async fn claim_one(
@@ -166,7 +203,9 @@ impl Store for SimStore {
         leases: &[Lease],
         saga_id: &SagaId,
     ) -> Result<Option<StoredSaga>, Error> {
-        self.read(self.store.claim_one(leases, saga_id)).await
+        let found = self.change(self.store.claim_one(leases, saga_id)).await?;
+        self.world.took(found.as_slice(), leases);
+        Ok(found)
     }
 
     async fn saga(&self, saga_id: &SagaId) -> Result<Option<(SagaSummary, StoredSaga)>, Error> {
@@ -200,7 +239,7 @@ impl Store for SimStore {
     }
 
     async fn delete_ended(&self, before: Timestamp, limit: u16) -> Result<u64, Error> {
-        self.read(self.store.delete_ended(before, limit)).await
+        self.change(self.store.delete_ended(before, limit)).await
     }
 
     async fn locks(
@@ -230,11 +269,11 @@ impl Store for SimStore {
     }
 
     async fn forget_idle_locks(&self, limit: u16) -> Result<u64, Error> {
-        self.read(self.store.forget_idle_locks(limit)).await
+        self.change(self.store.forget_idle_locks(limit)).await
     }
 
     async fn post(&self, item: &InboxItem) -> Result<(), Error> {
-        self.read(self.store.post(item)).await
+        self.change(self.store.post(item)).await
     }
 
     async fn inbox(&self, leases: &[Lease], limit: u16) -> Result<Vec<InboxItem>, Error> {
@@ -249,7 +288,7 @@ impl Store for SimStore {
         &self,
         definition: &NewDefinition,
     ) -> Result<(StoredDefinition, bool), Error> {
-        self.read(self.store.put_definition(definition)).await
+        self.change(self.store.put_definition(definition)).await
     }
 
     async fn definition(&self, digest: &Digest) -> Result<Option<StoredDefinition>, Error> {
@@ -278,11 +317,11 @@ impl Store for SimStore {
         expected_revision: Option<u64>,
         now: Timestamp,
     ) -> Result<PutParticipant, Error> {
-        self.read(self.store.put_participant(spec, expected_revision, now)).await
+        self.change(self.store.put_participant(spec, expected_revision, now)).await
     }
 
     async fn delete_participant(&self, name: &ParticipantName) -> Result<bool, Error> {
-        self.read(self.store.delete_participant(name)).await
+        self.change(self.store.delete_participant(name)).await
     }
 
     async fn participants(&self) -> Result<Vec<StoredParticipant>, Error> {

@@ -1,36 +1,35 @@
 //! What all lives of all coordinators share: chance, faults, the participants' books, the log.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::hash::{DefaultHasher, Hasher as _};
-use std::sync::OnceLock;
+use std::hash::{DefaultHasher, Hash, Hasher as _};
+use std::sync::{OnceLock, Weak};
 
-use amends_core::SagaId;
-use amends_core::saga::Event;
-use amends_ports::store::{Epoch, Lease, Partition};
-use amends_ports::testing::MemoryStore;
-use amends_ports::{OutgoingCall, Store};
+use amends_ports::OutgoingCall;
+use amends_ports::store::{CoordinatorId, Lease, StoredSaga};
+use amends_ports::testing::Change;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::books::Books;
 use crate::chance::Chance;
+use crate::cluster::Cluster;
 use crate::swarm::Swarm;
+use crate::watch::Watch;
 
 /// The world of one run.
 pub(crate) struct World {
-    /// Everything that is drawn.
+    /// What the network, the store and the troubles draw.
     pub(crate) chance: Chance,
     /// What the participants have done.
     pub(crate) books: Mutex<Books>,
+    /// Who judges every write and call.
+    watch: Mutex<Watch>,
+    cluster: OnceLock<Weak<Cluster>>,
     swarm: Mutex<Swarm>,
     log: Mutex<Log>,
-    counters: Mutex<BTreeMap<&'static str, u64>>,
     violations: Mutex<Vec<String>>,
-    order: Mutex<HashMap<SagaId, usize>>,
     began: Instant,
-    store: OnceLock<MemoryStore>,
-    epochs: Mutex<BTreeMap<Partition, Epoch>>,
 }
 
 #[derive(Debug)]
@@ -54,62 +53,80 @@ impl World {
         Self {
             chance,
             books: Mutex::default(),
+            watch: Mutex::default(),
+            cluster: OnceLock::new(),
             swarm: Mutex::new(swarm),
             log: Mutex::new(log),
-            counters: Mutex::default(),
             violations: Mutex::default(),
-            order: Mutex::default(),
             began: Instant::now(),
-            store: OnceLock::new(),
-            epochs: Mutex::default(),
         }
     }
 
-    /// The store that all coordinators share.
-    pub(crate) fn watch(&self, store: MemoryStore) {
-        let _ = self.store.set(store);
+    /// Who runs the coordinators.
+    pub(crate) fn run_by(&self, cluster: Weak<Cluster>) {
+        let _ = self.cluster.set(cluster);
     }
 
-    /// Somebody has taken partitions under these epochs.
-    pub(crate) fn raised(&self, leases: &[Lease]) {
-        let mut epochs = self.epochs.lock();
-        for lease in leases {
-            let newest = epochs.entry(lease.partition).or_insert(lease.epoch);
-            *newest = (*newest).max(lease.epoch);
+    /// Who runs the coordinators, while somebody does.
+    pub(crate) fn cluster(&self) -> Option<std::sync::Arc<Cluster>> {
+        self.cluster.get()?.upgrade()
+    }
+
+    /// Lets the watch look, and notes what it finds broken.
+    pub(crate) fn watch<T>(&self, look: impl FnOnce(&mut Watch) -> T) -> T {
+        let mut watch = self.watch.lock();
+        let seen = look(&mut watch);
+        let broken = watch.take_broken();
+        drop(watch);
+        for what in broken {
+            self.violated(&what);
         }
+        seen
     }
 
-    /// Rule 11: nothing is written under an old epoch.
-    pub(crate) fn check_epochs(&self, leases: &[Lease]) {
-        let epochs = self.epochs.lock();
-        let is_old =
-            |lease: &&Lease| epochs.get(&lease.partition).is_some_and(|new| *new > lease.epoch);
-        let old: Vec<Lease> = leases.iter().filter(is_old).copied().collect();
-        drop(epochs);
-        if !old.is_empty() {
-            self.violated(format!("a write was taken under old epochs: {old:?}"));
-        }
-    }
-
-    /// Rules 3 to 5: what arrives was written down before it left.
-    pub(crate) async fn check_intent(&self, call: &OutgoingCall) {
-        let Some(store) = self.store.get().filter(|_| call.attempt == 1) else { return };
-        let key = &call.key;
-        let found = store.saga(&key.saga_id).await.ok().flatten();
-        let is_intended = found.is_some_and(|(_, stored)| {
-            stored.records.iter().any(|record| {
-                matches!(&record.event, Event::CallStarted { op, attempt: 1, .. } if *op == key.op)
-            })
+    /// The store has changed.
+    pub(crate) fn changed(&self, change: &Change<'_>) {
+        self.watch(|watch| match change {
+            Change::Written(commit) => watch.written(commit),
+            Change::Deleted(saga_id) => watch.deleted(saga_id),
         });
-        if !is_intended {
-            self.violated(format!("{key} left before it was written down"));
-        }
     }
 
-    /// Whether a fault happens now, whose rate the swarm says.
+    /// Somebody was given leases; they may never hear of it.
+    pub(crate) fn gave(&self, owner: &CoordinatorId, leases: &[Lease]) {
+        self.watch(|watch| watch.leases.given(owner, leases));
+    }
+
+    /// Somebody has read sagas to drive them.
+    pub(crate) fn took(&self, found: &[StoredSaga], leases: &[Lease]) {
+        self.watch(|watch| watch.taken(found, leases));
+    }
+
+    /// A call leaves.
+    pub(crate) fn calls(&self, call: &OutgoingCall) {
+        self.watch(|watch| watch.calls(call));
+    }
+
+    /// Lets somebody look into the participants' books, and notes what is broken then.
+    pub(crate) fn books<T>(&self, look: impl FnOnce(&mut Books) -> T) -> T {
+        let mut books = self.books.lock();
+        let seen = look(&mut books);
+        let broken = std::mem::take(&mut books.broken);
+        drop(books);
+        for what in broken {
+            self.violated(&what);
+        }
+        seen
+    }
+
+    /// How often a fault happens now.
+    pub(crate) fn rate(&self, rate: impl FnOnce(&Swarm) -> f64) -> f64 {
+        rate(&self.swarm.lock())
+    }
+
+    /// Whether a fault of the network happens now.
     pub(crate) fn draws(&self, rate: impl FnOnce(&Swarm) -> f64) -> bool {
-        let rate = rate(&self.swarm.lock());
-        self.chance.is(rate)
+        self.chance.is(self.rate(rate))
     }
 
     /// The faults as they are now.
@@ -123,16 +140,23 @@ impl World {
         *swarm = swarm.calm();
     }
 
-    /// Writes an event down: two runs of one seed have the same.
-    pub(crate) fn log(&self, event: impl FnOnce() -> String) {
-        let event = event();
+    /// Writes an event down: two runs of one seed have the same. It is hashed as it is, and only
+    /// made a text if somebody looks.
+    pub(crate) fn log(&self, event: impl Hash + fmt::Debug) {
         let mut log = self.log.lock();
         let at = self.began.elapsed();
         log.hash.write_u128(at.as_micros());
-        log.hash.write(event.as_bytes());
+        event.hash(&mut log.hash);
         log.events += 1;
         if let Some(lines) = &mut log.lines {
-            lines.push(format!("{:>12.6} {event}", at.as_secs_f64()));
+            lines.push(format!("{:>12.6} {event:?}", at.as_secs_f64()));
+        }
+    }
+
+    /// Adds to the log that is shown, if somebody looks; nothing of it is hashed.
+    pub(crate) fn show(&self, text: impl FnOnce() -> String) {
+        if let Some(lines) = &mut self.log.lock().lines {
+            lines.push(format!("{:>12} {}", "", text()));
         }
     }
 
@@ -149,34 +173,23 @@ impl World {
 
     /// Something that must happen in some runs has happened.
     pub(crate) fn seen(&self, what: &'static str) {
-        *self.counters.lock().entry(what).or_default() += 1;
+        self.watch.lock().see(what);
     }
 
     /// How often what was seen.
     pub(crate) fn counters(&self) -> BTreeMap<&'static str, u64> {
-        self.counters.lock().clone()
+        self.watch.lock().seen.clone()
     }
 
     /// An invariant is broken.
-    pub(crate) fn violated(&self, what: String) {
-        self.log(|| format!("VIOLATION {what}"));
-        self.violations.lock().push(what);
+    pub(crate) fn violated(&self, what: &str) {
+        let at = self.began.elapsed().as_secs_f64();
+        self.log(("VIOLATION", what));
+        self.violations.lock().push(format!("at {at:.3}s: {what}"));
     }
 
     /// What was broken.
     pub(crate) fn violations(&self) -> Vec<String> {
         self.violations.lock().clone()
-    }
-
-    /// The store has accepted a saga: sagas are numbered in this order.
-    pub(crate) fn accepted(&self, saga_id: &SagaId) {
-        let mut order = self.order.lock();
-        let next = order.len();
-        order.entry(saga_id.clone()).or_insert(next);
-    }
-
-    /// The place of a saga among all that were accepted with their answers known.
-    pub(crate) fn place(&self, saga_id: &SagaId) -> Option<usize> {
-        self.order.lock().get(saga_id).copied()
     }
 }

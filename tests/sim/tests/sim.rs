@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "test code")]
 
-use std::collections::BTreeSet;
-
-use amends_sim::run;
+use amends_sim::{Coverage, Limits, run};
 
 /// Seeds that once found something, with what it was.
 const FOUND: &[(u64, &str)] = &[
@@ -19,7 +17,7 @@ const FOUND: &[(u64, &str)] = &[
 #[test]
 fn seeds_that_once_found_something_find_nothing() {
     for (seed, what) in FOUND {
-        let report = run(*seed, false).unwrap();
+        let report = run(*seed, &Limits::default(), false).unwrap();
         assert!(report.violations.is_empty(), "{what}: {:?}", report.violations);
     }
 }
@@ -27,33 +25,20 @@ fn seeds_that_once_found_something_find_nothing() {
 #[test]
 fn the_same_seed_gives_the_same_events() {
     for seed in [1, 2, 3] {
-        let (one, other) = (run(seed, false).unwrap(), run(seed, false).unwrap());
+        let again = || run(seed, &Limits::default(), false).unwrap();
+        let (one, other) = (again(), again());
         assert_eq!((one.hash, one.events), (other.hash, other.events), "seed {seed}");
         assert!(one.events > 100);
     }
 }
 
 #[test]
-fn what_the_simulator_is_for_is_seen() {
-    let mut seen = BTreeSet::new();
-    for seed in 0..40 {
-        let report = run(seed, false).unwrap();
+fn all_that_the_simulator_is_for_is_seen() {
+    let mut coverage = Coverage::default();
+    for seed in 0..300 {
+        let report = run(seed, &Limits::default(), false).unwrap();
         assert!(report.violations.is_empty(), "seed {seed}: {:?}", report.violations);
-        seen.extend(report.counters.into_keys());
+        coverage.add(&report.counters);
     }
-    for what in [
-        "completed",
-        "compensated",
-        "taken over",
-        "crash",
-        "pause",
-        "commit unknown",
-        "write failed",
-        "empty undo",
-        "late call refused",
-        "suspended",
-        "client fell silent",
-    ] {
-        assert!(seen.contains(what), "{what} was never seen");
-    }
+    assert!(coverage.missing().is_empty(), "never seen: {:?}", coverage.missing());
 }

@@ -1,0 +1,90 @@
+//! Operators, who act truthfully: they look into the participants' books first.
+
+use amends_core::definition::Starts;
+use amends_core::saga::{CallState, Command, Decision, Op, Saga, Status};
+use amends_core::{SagaId, StepIndex};
+
+use super::{Client, ask};
+use crate::cluster::Cluster;
+
+impl Client {
+    /// Finds out what became of a call that waits or is stuck, and says so.
+    pub(super) async fn resolve(&self, id: &SagaId) {
+        let detail = self.until_answered(async |engine| engine.saga(id).await.ok()).await;
+        let Some(detail) = detail else { return };
+        let is_unsettled = |state: &CallState| {
+            matches!(state, CallState::Waiting { .. } | CallState::Stuck { .. })
+        };
+        let found = detail.saga.calls().find(|(_, _, call)| is_unsettled(&call.state));
+        let Some((step, op)) = found.map(|(step, op, _)| (step, op)) else { return };
+        if let Some(command) = truth(&self.cluster, &detail.saga, step, op) {
+            self.command(id, &command).await;
+        }
+    }
+
+    /// Leaves a step out.
+    pub(super) async fn skip(&self, id: &SagaId) {
+        let detail = self.until_answered(async |engine| engine.saga(id).await.ok()).await;
+        let Some(detail) = detail else { return };
+        let count = detail.saga.definition().steps.len();
+        if count > 0 {
+            let step = detail.saga.definition().steps[self.chance.below(count)].id.clone();
+            self.command(id, &Command::Skip { step }).await;
+        }
+    }
+}
+
+/// What became of a call, after a person has seen to it that it stays so.
+fn truth(cluster: &Cluster, saga: &Saga, index: StepIndex, op: Op) -> Option<Command> {
+    let (id, own) = (saga.id(), saga.definition().step(index));
+    if own.nested.is_some() {
+        return None;
+    }
+    let step = own.id.clone();
+    let is_committed = saga.decision() == Some(Decision::Commit);
+    cluster.world.books(|books| {
+        let is_done = match op {
+            Op::Compensation | Op::Cancel => {
+                books.do_by_hand(id, &step, op);
+                return Some(Command::ResolveUndone { step });
+            }
+            Op::Action if own.starts == Starts::WhenSilent => books.is_committed_locally(id),
+            Op::Confirm => {
+                books.do_by_hand(id, &step, op);
+                true
+            }
+            // An operator who asks before the decision may be overtaken by a commit: what is
+            // ruled out then is done by hand later.
+            Op::Action | Op::Try if is_committed => {
+                books.do_by_hand(id, &step, op);
+                true
+            }
+            Op::Action | Op::Try => books.settle_by_hand(id, &step),
+        };
+        Some(if is_done {
+            Command::ResolveSucceeded { step, output: None }
+        } else {
+            Command::ResolveFailed { step }
+        })
+    })
+}
+
+/// An operator looks at a suspended saga and mends it.
+pub(crate) async fn mend(cluster: &Cluster, saga: &Saga) {
+    let Some((index, op)) = saga.stuck() else { return };
+    cluster.world.seen("mended");
+    let again = Command::RetryNow { step: Some(saga.definition().step(index).id.clone()) };
+    let command = truth(cluster, saga, index, op).unwrap_or(again);
+    let _ = ask::command(cluster, &cluster.world.chance, saga.id(), &command).await;
+}
+
+/// A pause whose answer was lost may be carried out after the resume that followed it.
+pub(crate) async fn resume(cluster: &Cluster, saga: &Saga) {
+    let _ = ask::command(cluster, &cluster.world.chance, saga.id(), &Command::Resume).await;
+}
+
+/// Whether a saga needs a person.
+pub(crate) fn needs_operator(saga: &Saga) -> bool {
+    saga.status() == Status::Suspended
+        && saga.calls().all(|(_, _, call)| call.state != CallState::InFlight)
+}
