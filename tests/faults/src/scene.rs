@@ -5,6 +5,7 @@ use std::time::Duration;
 use amends_core::Timestamp;
 use amends_demo::{Plan, Workload};
 use amends_ports::{Clock as _, SystemClock};
+use amends_tests::until;
 use anyhow::Context as _;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
@@ -19,6 +20,8 @@ use crate::stage::Stage;
 const PLANNED: u32 = 4_000;
 /// Sagas that are accepted before the fault, and after it.
 const AROUND: usize = 25;
+/// Sagas that are under way when a fault begins.
+const UNDER_WAY: u64 = 6;
 
 /// What an act has at hand.
 #[derive(Debug)]
@@ -110,6 +113,7 @@ pub(crate) async fn play(
     stage.open_books(&plan).await?;
     let load = Load::start(plan.clone(), stage.urls())?;
     load.until_more(AROUND, END_MAX).await.context("before the fault")?;
+    until_busy(stage).await.context("before the fault")?;
     let chance = StdRng::seed_from_u64(seed);
     let log_before = stage.postgres.log().len();
     let mut scene = Scene {
@@ -132,4 +136,59 @@ pub(crate) async fn play(
     outcome.broken.extend(broken);
     outcome.remarks.extend(remarks);
     Ok(outcome)
+}
+
+/// Waits until so many sagas are under way that a fault meets some.
+async fn until_busy(stage: &Stage) -> anyhow::Result<()> {
+    let client = stage.servers[0].client()?;
+    let look = async || {
+        let counts = client.get("/v1/sagas/counts").await.ok()?.body;
+        let under_way = ["running", "confirming", "compensating"];
+        let of = |status: &&str| counts["counts"][*status].as_u64();
+        (under_way.iter().filter_map(of).sum::<u64>() >= UNDER_WAY).then_some(())
+    };
+    until("sagas to be under way", END_MAX, look).await
+}
+
+#[cfg(test)]
+mod tests {
+    use amends_demo::participants::Kind;
+    use futures_util::FutureExt as _;
+    use sqlx::ConnectOptions as _;
+    use sqlx::sqlite::SqliteConnectOptions;
+
+    use super::*;
+    use crate::stage::Setup;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_is_lost_and_what_does_not_balance_is_found() {
+        let mut stage = Stage::start(Setup::Plain).await.unwrap();
+        let outcome = play(&mut stage, "planted", |scene| plant(scene).boxed_local(), 1).await;
+        let outcome = outcome.unwrap();
+        assert_eq!(outcome.lost.len(), 1, "{outcome:?}");
+        assert_eq!(outcome.unbalanced.len(), 1, "{outcome:?}");
+        assert!(outcome.unbalanced[0].contains("its order is missing"), "{outcome:?}");
+        assert!(!outcome.is_good());
+    }
+
+    /// Lets the database forget a saga, and a participant an order of another one.
+    async fn plant(scene: &mut Scene<'_>) -> anyhow::Result<()> {
+        let postgres = &scene.stage.postgres;
+        let ended = "SELECT saga_id FROM saga WHERE status = 'completed' ORDER BY 1 LIMIT 2";
+        let ended = until("two sagas to complete", END_MAX, async || {
+            let ids = postgres.psql("amends", ended).await.ok()?;
+            (ids.lines().count() == 2).then_some(ids)
+        });
+        let ended = ended.await?;
+        let ended: Vec<&str> = ended.lines().collect();
+        for table in ["saga", "saga_journal"] {
+            let forget = format!("DELETE FROM {table} WHERE saga_id = '{}'", ended[0]);
+            postgres.psql("amends", &forget).await?;
+        }
+        let books = scene.stage.fleet.books().path(Kind::Orders);
+        let mut orders = SqliteConnectOptions::new().filename(books).connect().await?;
+        let forget = sqlx::query("DELETE FROM customer_order WHERE saga = ?").bind(ended[1]);
+        assert_eq!(forget.execute(&mut orders).await?.rows_affected(), 1);
+        Ok(())
+    }
 }
