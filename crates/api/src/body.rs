@@ -120,7 +120,7 @@ impl<'a> Fields<'a> {
         match parse_duration(&text) {
             Ok(duration) if !duration.is_zero() => return Some(duration),
             Ok(_) => self.fault(name, FaultCode::OutOfRange, "must be longer than 0"),
-            Err(detail) => self.fault(name, FaultCode::WrongType, detail),
+            Err(error) => self.fault(name, error.fault_code(), error.to_string()),
         }
         None
     }

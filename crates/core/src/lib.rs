@@ -26,4 +26,4 @@ pub use id::{
 };
 pub use json::{Json, JsonError};
 pub use retry::{Jitter, RetryPolicy};
-pub use time::{Timestamp, format_duration, parse_duration};
+pub use time::{DurationError, Timestamp, format_duration, parse_duration};

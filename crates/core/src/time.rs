@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::definition::FaultCode;
+
 /// A point in time: microseconds since 1970-01-01T00:00:00Z, by whichever clock the field names.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -60,17 +62,19 @@ const DURATION_MS_MAX: u64 = 3_660 * 86_400_000;
 ///
 /// # Errors
 ///
-/// A sentence for the one who wrote it.
-pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong =
-        || format!("{text:?} is not a duration; write for example 250ms, 2s, 5m, 1h30m or 7d");
+/// [`DurationError`]: a sentence for the one who wrote it.
+pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
+    let wrong = || DurationError::Form(text.to_owned());
+    let too_long = || DurationError::TooLong(text.to_owned());
     let (mut rest, mut total_ms, mut next_unit) = (text, 0_u64, 0);
     if rest.is_empty() {
         return Err(wrong());
     }
     while !rest.is_empty() {
         let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+        // Nothing but too many digits can be wrong with digits.
+        let number = rest[..digits].parse::<u64>();
+        let number = number.map_err(|_| if digits == 0 { wrong() } else { too_long() })?;
         rest = &rest[digits..];
         let letters = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
         let (index, ms) = UNITS
@@ -86,9 +90,30 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
             .checked_mul(ms)
             .and_then(|part| part.checked_add(total_ms))
             .filter(|total| *total <= DURATION_MS_MAX)
-            .ok_or_else(|| format!("{text:?} is longer than 3660d"))?;
+            .ok_or_else(too_long)?;
     }
     Ok(Duration::from_millis(total_ms))
+}
+
+/// Why a text is no duration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DurationError {
+    /// Not written as one.
+    #[error("{0:?} is not a duration; write for example 250ms, 2s, 5m, 1h30m or 7d")]
+    Form(String),
+    /// Longer than anything that is allowed somewhere.
+    #[error("{0:?} is longer than 3660d")]
+    TooLong(String),
+}
+
+impl DurationError {
+    /// What it is as a fault of a document.
+    pub const fn fault_code(&self) -> FaultCode {
+        match self {
+            Self::Form(_) => FaultCode::WrongType,
+            Self::TooLong(_) => FaultCode::OutOfRange,
+        }
+    }
 }
 
 /// Writes a duration the way [`parse_duration`] reads it, in whole milliseconds.
@@ -116,6 +141,10 @@ mod tests {
         }
         for text in ["", "5", "s", "1m1h", "-1s", "1.5s", "1s 2ms", "99999999999d", "1x"] {
             assert!(parse_duration(text).is_err(), "{text:?}");
+        }
+        for text in ["3661d", "1000000000000s", "99999999999999999999999ms"] {
+            let error = parse_duration(text).unwrap_err();
+            assert_eq!(error.fault_code(), FaultCode::OutOfRange, "{text}: {error}");
         }
     }
 

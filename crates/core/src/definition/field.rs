@@ -185,8 +185,8 @@ impl Reader {
                 self.fault(&pointer, FaultCode::OutOfRange, detail);
                 None
             }
-            Err(why) => {
-                self.fault(&pointer, FaultCode::WrongType, why);
+            Err(error) => {
+                self.fault(&pointer, error.fault_code(), error.to_string());
                 None
             }
         }

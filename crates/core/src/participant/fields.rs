@@ -78,8 +78,8 @@ impl<'a> Fields<'a> {
                 self.fault(field, FaultCode::OutOfRange, detail, faults);
                 None
             }
-            Err(detail) => {
-                self.fault(field, FaultCode::WrongType, detail, faults);
+            Err(error) => {
+                self.fault(field, error.fault_code(), error.to_string(), faults);
                 None
             }
         }
