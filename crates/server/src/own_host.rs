@@ -31,6 +31,10 @@ pub(crate) fn guard(router: Router, public_url: &str) -> Router {
 
 /// The host that is asked for, if it is none of this server's.
 fn other_host(request: &Request, own: Option<&str>) -> Option<String> {
+    // Two of them say nothing (RFC 9112, section 3.2): whoever stands in between may read either.
+    if request.headers().get_all(HOST).iter().nth(1).is_some() {
+        return Some("that is named twice".to_owned());
+    }
     // HTTP/2 has it in the URI; a program that speaks HTTP/1.0 may name none.
     let authority = match (request.uri().authority(), request.headers().get(HOST)) {
         (Some(authority), _) => Some(authority.clone()),
@@ -81,6 +85,9 @@ mod tests {
             let response = router.clone().oneshot(request).await.unwrap();
             assert_eq!(response.status(), status, "{host}");
         }
+        let twice = Request::get("/").header(HOST, "localhost").header(HOST, "evil.example");
+        let response = router.clone().oneshot(twice.body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::FORBIDDEN);
         let request = Request::get("/").body(Body::empty()).unwrap();
         assert_eq!(router.clone().oneshot(request).await.unwrap().status(), StatusCode::OK);
         let request = Request::get("http://evil.example/").body(Body::empty()).unwrap();
