@@ -182,7 +182,7 @@ impl Agenda {
         outcome.broken.extend(missed.map(|(_, name)| format!("never died at {name}")));
         let left = self.deaths.into_inner().len();
         let count = points.iter().map(|(_, name)| name).collect::<BTreeSet<_>>().len();
-        outcome.remark = Some(format!("{count} points, {deaths} kills, {left} other hits left"));
+        outcome.remarks.push(format!("{count} points, {deaths} kills, {left} other hits left"));
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the database says of the releases that may work on it.
 
 use amends_core::saga::JournalFormat;
+use amends_ports::failpoint;
 use amends_ports::store::Error;
 use sqlx::postgres::PgRow;
 
@@ -81,7 +82,12 @@ async fn raise(session: &mut Session<'_>, wanted: JournalFormat) -> Result<bool,
         session.fetch(sqlx::query(RAISE_FORMAT).bind(i64::from(wanted.0))).await
     };
     match raised.await {
-        Ok(rows) => session.execute("COMMIT").await.map(|()| !rows.is_empty()),
+        Ok(rows) => {
+            failpoint!("postgres.format.before-commit");
+            session.execute("COMMIT").await?;
+            failpoint!("postgres.format.after-commit");
+            Ok(!rows.is_empty())
+        }
         Err(failure) => {
             session.execute("ROLLBACK").await?;
             Err(failure)

@@ -72,7 +72,9 @@ impl Book {
     /// some of those are deleted by now.
     pub(super) fn new(database: Database, before: Option<&Self>) -> Arc<Self> {
         let mut steps = before.map(|book| book.steps.lock().clone()).unwrap_or_default();
-        steps.values_mut().for_each(|step| step.called.clear());
+        for step in steps.values_mut() {
+            step.called.clear();
+        }
         Arc::new(Self { database, steps: Mutex::new(steps), faults: Mutex::default() })
     }
 
@@ -121,11 +123,6 @@ impl Book {
     /// A step as it is now.
     pub(super) fn step(&self, saga: &str, step: &str) -> Option<Step> {
         self.steps.lock().get(&(saga.to_owned(), step.to_owned())).cloned()
-    }
-
-    /// Whether the step took effect and still has it.
-    pub(super) fn has(&self, saga: &str, step: &str) -> bool {
-        self.step(saga, step).is_some_and(|step| step.is_applied() && !step.is_undone)
     }
 
     /// What was called: saga, step and operation.
@@ -264,7 +261,7 @@ mod tests {
         assert!(is_intent(&fact, "b1", "try"));
         assert!(!is_intent(&fact, "b1", "confirm") && !is_intent(&fact, "a0", "try"));
         let chunk = (0, 1, json!([{ "at": 0, "event": fact }]).to_string());
-        assert_eq!(facts(&[chunk.clone()]).unwrap().len(), 1);
+        assert_eq!(facts(std::slice::from_ref(&chunk)).unwrap().len(), 1);
         assert!(facts(&[chunk.clone(), chunk]).is_err());
     }
 }

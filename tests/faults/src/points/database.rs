@@ -48,6 +48,7 @@ impl Databases {
                         .map(|(name, value)| (name.to_owned(), value.to_owned()))
                         .to_vec(),
                     max_connections: 200,
+                    ..PostgresOptions::default()
                 };
                 Self::Postgres { server: Box::new(Postgres::start_with(options).await?), next }
             }

@@ -104,12 +104,10 @@ impl Coordinator {
             command.args(["--set", setting]);
         }
         match plan {
-            Plan::Live => {}
-            Plan::Note(path) => drop(command.env("AMENDS_FAILPOINT_LOG", path)),
-            Plan::Die(name, hit) => {
-                drop(command.env("AMENDS_FAILPOINT", format!("{name}:{hit}")));
-            }
-        }
+            Plan::Live => &mut command,
+            Plan::Note(path) => command.env("AMENDS_FAILPOINT_LOG", path),
+            Plan::Die(name, hit) => command.env("AMENDS_FAILPOINT", format!("{name}:{hit}")),
+        };
         self.child = Some(Child::spawn(&mut command)?);
         Ok(())
     }

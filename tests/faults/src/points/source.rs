@@ -35,7 +35,11 @@ fn collect(folder: &Path, found: &mut BTreeMap<String, PathBuf>) -> anyhow::Resu
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             for name in names(&fs::read_to_string(&path)?) {
                 let other = found.insert(name.to_owned(), path.clone());
-                anyhow::ensure!(other.is_none(), "{name} stands in {path:?} and in {other:?}");
+                anyhow::ensure!(
+                    other.is_none(),
+                    "{name} stands in {} twice, or elsewhere too",
+                    path.display()
+                );
             }
         }
     }

@@ -48,7 +48,6 @@ pub(super) struct Report {
 /// One kind of store.
 #[derive(Debug)]
 pub(super) struct World {
-    pub(super) kind: Kind,
     databases: Databases,
     desk: Desk,
     binary: PathBuf,
@@ -96,7 +95,6 @@ impl World {
         desk.put_away(PRELUDE);
         prepared.leave().await;
         Ok(Self {
-            kind,
             databases,
             desk,
             binary: binary.to_owned(),
