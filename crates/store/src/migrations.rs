@@ -19,3 +19,33 @@ pub(crate) fn migrator(list: &List) -> Migrator {
     migrator.set_ignore_missing(true);
     migrator
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first release that works beside others.
+    const FIRST_BESIDE: i64 = 6;
+
+    /// What the release before it may still use must stay, or the migration says that it can't.
+    #[test]
+    fn what_takes_something_away_refuses_older_releases() {
+        for (version, name, sql) in POSTGRES.iter().chain(SQLITE) {
+            let refuses = sql.contains(&format!("'{version}' WHERE name = 'oldest_reader'"))
+                || sql.contains(&format!("{version} WHERE name = 'oldest_reader'"));
+            let takes = ["DROP ", "RENAME ", " TYPE ", "SET NOT NULL"];
+            let code = sql.lines().filter(|line| !line.starts_with("--"));
+            let taken = code.filter(|line| takes.iter().any(|word| line.contains(word)));
+            assert!(*version <= FIRST_BESIDE || refuses || taken.count() == 0, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_migration_says_who_reads_it_and_the_way_back() {
+        for (_, name, sql) in POSTGRES.iter().chain(SQLITE) {
+            assert!(sql.contains("Readers before this release:"), "{name}");
+            let head: String = sql.lines().take_while(|line| line.starts_with("--")).collect();
+            assert!(head.replace("--", "").contains("Way back:"), "{name}");
+        }
+    }
+}

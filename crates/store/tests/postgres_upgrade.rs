@@ -36,3 +36,30 @@ INSERT INTO lock_ticket VALUES ('k', 1, 'h', 0), ('l', 1, 'h', 0), ('k', 2, 'w',
     ORDER BY lock_key, ticket) FROM lock_ticket WHERE taken_at IS NOT NULL";
     assert_eq!(server.psql("old", tickets).await.unwrap().trim(), "k:h:7 k:w l:h:3");
 }
+
+/// Coordinators that don't say what they read are of releases that read the first format; their
+/// statements go on working.
+#[tokio::test]
+async fn coordinators_that_say_nothing_read_the_first_format() {
+    let server = Postgres::start_with(PostgresOptions::default()).await.unwrap();
+    server.create_database("old").await.unwrap();
+    let migrations = migrations();
+    for sql in &migrations[..5] {
+        server.psql("old", sql).await.unwrap();
+    }
+    let heartbeat = |name: &str| {
+        format!(
+            "INSERT INTO coordinator (coordinator_id, address, draining, expires_at)
+             VALUES ('{name}', '', false, now() + INTERVAL '1 hour')"
+        )
+    };
+    server.psql("old", &heartbeat("before")).await.unwrap();
+    server.psql("old", &migrations[5]).await.unwrap();
+    server.psql("old", &heartbeat("after")).await.unwrap();
+    let formats = "SELECT string_agg(coordinator_id || ':' || journal_format, ' '
+    ORDER BY coordinator_id) FROM coordinator";
+    assert_eq!(server.psql("old", formats).await.unwrap().trim(), "after:1 before:1");
+    let facts = "SELECT string_agg(name || ':' || value, ' ' ORDER BY name) FROM meta";
+    let facts = server.psql("old", facts).await.unwrap();
+    assert_eq!(facts.trim(), "journal_format:1 oldest_reader:6");
+}
