@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use amends_faults::{Agenda, CATALOG, Entry, Row, run, write};
 use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, timeout};
 
 /// Faults of real processes.
@@ -54,7 +55,12 @@ async fn main() -> anyhow::Result<ExitCode> {
     let budget = Duration::from_secs(arguments.seconds);
     let agenda = Agenda { entries, seed, budget, again: arguments.again };
     let began = Instant::now();
-    let Ok(rows) = timeout(budget * 2, run(&agenda)).await else {
+    let rows = tokio::select! {
+        rows = timeout(budget * 2, run(&agenda)) => rows,
+        // What runs and what is mounted goes with the future that is dropped here.
+        () = interrupted() => anyhow::bail!("interrupted"),
+    };
+    let Ok(rows) = rows else {
         println!("faults: not over after twice its time");
         return Ok(ExitCode::FAILURE);
     };
@@ -63,6 +69,17 @@ async fn main() -> anyhow::Result<ExitCode> {
         write(path, &rows, seed, began.elapsed())?;
     }
     Ok(conclude(&rows))
+}
+
+/// Resolves when somebody wants this to end.
+async fn interrupted() {
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
+    }
 }
 
 /// Says what came of all of them.

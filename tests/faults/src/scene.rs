@@ -21,7 +21,9 @@ const PLANNED: u32 = 4_000;
 /// Sagas that are accepted before the fault, and after it.
 const AROUND: usize = 25;
 /// Sagas that are under way when a fault begins.
-const UNDER_WAY: u64 = 6;
+const UNDER_WAY: u64 = 8;
+/// Partitions, of 64, that each coordinator has by then.
+const PARTITIONS_EACH: u64 = 16;
 
 /// What an act has at hand.
 #[derive(Debug)]
@@ -138,16 +140,21 @@ pub(crate) async fn play(
     Ok(outcome)
 }
 
-/// Waits until so many sagas are under way that a fault meets some.
+/// Waits until each coordinator drives a share of the sagas, and some are under way: a fault shall
+/// meet some.
 async fn until_busy(stage: &Stage) -> anyhow::Result<()> {
-    let client = stage.servers[0].client()?;
+    let clients = stage.clients()?;
     let look = async || {
-        let counts = client.get("/v1/sagas/counts").await.ok()?.body;
+        for client in &clients {
+            let own = client.metric("amends_partitions_owned").await.ok()?;
+            (own >= PARTITIONS_EACH).then_some(())?;
+        }
+        let counts = clients[0].get("/v1/sagas/counts").await.ok()?.body;
         let under_way = ["running", "confirming", "compensating"];
         let of = |status: &&str| counts["counts"][*status].as_u64();
         (under_way.iter().filter_map(of).sum::<u64>() >= UNDER_WAY).then_some(())
     };
-    until("sagas to be under way", END_MAX, look).await
+    until("sagas to be under way at each coordinator", END_MAX, look).await
 }
 
 #[cfg(test)]

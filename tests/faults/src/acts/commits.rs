@@ -10,10 +10,13 @@ use crate::catalog::Entry;
 use crate::links::Link;
 use crate::scene::Scene;
 
-/// How long traps are set.
-const TRAPS_FOR: Duration = Duration::from_secs(4);
-/// Longer than a lease and a row lock's wait, shorter than a statement may take.
-const HELD_FOR: Duration = Duration::from_secs(4);
+/// How long commits are lost.
+const LOST_FOR: Duration = Duration::from_secs(4);
+/// How late a commit comes: later than leases, and than the 5 s that others wait for its locks, but
+/// sooner than the 10 s that a statement may take.
+const HELD_FOR: Duration = Duration::from_secs(7);
+/// How long commits are held.
+const HOLDING_FOR: Duration = Duration::from_secs(8);
 
 /// All of these.
 pub(crate) const KINDS: &[Entry] = &[
@@ -21,29 +24,40 @@ pub(crate) const KINDS: &[Entry] = &[
         "commit-answer-lost",
         "of every third commit the answer is lost: cut just after COMMIT was carried out, for 4 s",
         "nothing is written twice, and what was written counts",
-        |scene| trap(scene, CommitFault::LoseAnswer, When::Every(3)).boxed_local(),
+        |scene| trap(scene, CommitFault::LoseAnswer, When::Every(3), LOST_FOR).boxed_local(),
     ),
     plain(
         "commit-lost",
         "every third commit is lost: cut just before COMMIT is forwarded, for 4 s",
         "what was not written is written again, or never was",
-        |scene| trap(scene, CommitFault::LoseCommit, When::Every(3)).boxed_local(),
+        |scene| trap(scene, CommitFault::LoseCommit, When::Every(3), LOST_FOR).boxed_local(),
     ),
     plain(
         "commit-late",
-        "every tenth COMMIT is forwarded 4 s late, even if its coordinator has gone",
+        "every tenth COMMIT is forwarded 7 s late, even if its coordinator has gone; for 8 s",
         "whoever takes over waits for it, or fences it",
-        |scene| trap(scene, CommitFault::HoldCommit(HELD_FOR), When::Every(10)).boxed_local(),
+        |scene| {
+            trap(scene, CommitFault::HoldCommit(HELD_FOR), When::Every(10), HOLDING_FOR)
+                .boxed_local()
+        },
     ),
     plain(
         "commit-answer-late",
-        "of every tenth commit the answer comes 4 s late",
+        "of every tenth commit the answer comes 7 s late, for 8 s",
         "a coordinator that is late gives up its leases",
-        |scene| trap(scene, CommitFault::HoldAnswer(HELD_FOR), When::Every(10)).boxed_local(),
+        |scene| {
+            trap(scene, CommitFault::HoldAnswer(HELD_FOR), When::Every(10), HOLDING_FOR)
+                .boxed_local()
+        },
     ),
 ];
 
-async fn trap(scene: &mut Scene<'_>, fault: CommitFault, when: When) -> anyhow::Result<()> {
+async fn trap(
+    scene: &mut Scene<'_>,
+    fault: CommitFault,
+    when: When,
+    time: Duration,
+) -> anyhow::Result<()> {
     let sprung = |scene: &Scene<'_>| -> u64 {
         let proxies = scene.stage.links.of(Link::Postgres, None);
         proxies.iter().map(|proxy| proxy.counters().commit_faults).sum()
@@ -53,7 +67,7 @@ async fn trap(scene: &mut Scene<'_>, fault: CommitFault, when: When) -> anyhow::
         let trap = CommitTrap { fault, when, touching: None };
         proxy.set(Faults::at_commit(trap)).await?;
     }
-    scene.last(TRAPS_FOR).await;
+    scene.last(time).await;
     scene.stage.links.heal().await?;
     let count = sprung(scene) - before;
     scene.remark(format!("{count} commits"));
