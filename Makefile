@@ -57,11 +57,13 @@ FAULTS_ARGS ?=
 faults: ## Kill, stop, cut off and fill up real processes, and check the books (10 minutes)
 	@scripts/setup test
 	cargo build --package amends-server --package amends-faults
+	cargo build --target-dir target/failpoints --package amends-server --features failpoints
 	target/debug/amends-faults --seconds 600 $(FAULTS_ARGS)
 
 faults-long: ## The same for an hour, in random order; writes its table into docs/reliability.md
 	@scripts/setup test
 	cargo build --package amends-server --package amends-faults
+	cargo build --target-dir target/failpoints --package amends-server --features failpoints
 	target/debug/amends-faults --seconds 3600 --again --write docs/reliability.md $(FAULTS_ARGS)
 
 # SEED=1 repeats a run, as far as the server answers in the same order; SECONDS=300 makes a longer one.
