@@ -59,6 +59,38 @@ mutants! {
     NotWoken => "not-woken";
     /// An operator's forced release keeps the tickets.
     ReleaseKeepsTickets => "release-keeps-tickets";
+    /// After a forced release the next grant has the tokens of the one before.
+    TokenKept => "token-kept";
+    /// A completion is taken of a call that was completed already.
+    CallbackTwice => "callback-twice";
+    /// A nested saga that was never made is not ruled out before its undo is over.
+    NestedNoTombstone => "nested-no-tombstone";
+    /// A nested saga that has done its part aborts by itself at its deadline.
+    NestedExpires => "nested-expires";
+    /// A silent client that cannot be asked is taken to have said no.
+    SilenceIsNo => "silence-is-no";
+    /// A saga aborts though its pivot may have happened.
+    PivotGuessed => "pivot-guessed";
+    /// Calls start while the saga is paused.
+    PauseIgnored => "pause-ignored";
+    /// An operator may skip a step that may have had an effect.
+    SkipBlind => "skip-blind";
+    /// A retry is made before its time.
+    EarlyRetry => "early-retry";
+    /// What a participant asks for in `Retry-After` is passed over.
+    RetryAfterIgnored => "retry-after-ignored";
+    /// A saga starts before its time.
+    StartsEarly => "starts-early";
+    /// A deadline that was put off passes all the same.
+    DeadlineKept => "deadline-kept";
+    /// A saga leaves memory and does not say when it is to be woken.
+    SleepsForEver => "sleeps-for-ever";
+    /// A request with another body is handed the saga of the first one.
+    OtherBody => "other-body";
+    /// A command that the owner refused is answered as done if it would be permitted by now.
+    RefusedIsDone => "refused-is-done";
+    /// Sagas whose claim was not answered are not looked for.
+    ClaimForgotten => "claim-forgotten";
 }
 
 #[cfg(amends_mutants)]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amends_core::definition::Definition;
+use amends_core::mutant::Mutant;
 use amends_core::saga::{Actor, Answer, CallState, Command, Op, Refusal, Saga};
 use amends_core::{CallKey, SagaId, StepId, StepIndex};
 use amends_ports::store::{self, InboxId, InboxItem, Partition};
@@ -69,7 +70,7 @@ impl Engine {
                         Some(true) => return self.after(saga_id).await,
                         Some(false) => {
                             let detail = self.judge(saga_id, &command).await?;
-                            if detail.saga.status().is_terminal() {
+                            if detail.saga.status().is_terminal() || Mutant::RefusedIsDone.is_on() {
                                 return Ok(detail);
                             }
                             // It was refused, and would be permitted by now: ask once more.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use amends_core::SagaId;
 use amends_core::definition::NestedSaga;
+use amends_core::mutant::Mutant;
 use amends_core::saga::{
     Actor, Answer, AttemptFailure, CallId, Command, Decision, Input, Op, OutcomeKind, Parent,
     Problem, Saga, Status,
@@ -119,6 +120,11 @@ impl Inner {
         let command = Command::ParentDecided { decision };
         match engine.command(&child.nested.saga_id, command, child.by()).await {
             Ok(_) => pending(&child.nested.saga_id),
+            Err(CommandError::UnknownSaga(_))
+                if decision == Decision::Abort && Mutant::NestedNoTombstone.is_on() =>
+            {
+                Answer::succeeded(None)
+            }
             Err(CommandError::UnknownSaga(_)) if decision == Decision::Abort => {
                 match self.make_nested(child, Some(child.by())).await {
                     Ok(true) => Answer::succeeded(None),

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use amends_core::SagaId;
+use amends_core::mutant::Mutant;
 use amends_ports::failpoint;
 use amends_ports::store::{self, Epoch, Lease, Member, Partition};
 use parking_lot::RwLock;
@@ -74,7 +75,7 @@ impl Owned {
 
     /// Whether the answer to a claim was lost since the last time.
     pub(crate) fn take_strays(&self) -> bool {
-        self.has_strays.swap(false, Ordering::AcqRel)
+        self.has_strays.swap(false, Ordering::AcqRel) && !Mutant::ClaimForgotten.is_on()
     }
 
     /// Counts one more that works under the lease, until the guard is dropped.

@@ -12,6 +12,13 @@ const FOUND: &[(u64, &str)] = &[
     (7_068, "changes of one saga under two leases were joined, and nobody drove it any more"),
     (23_761, "a call that waited for a guard was not made under the next grant"),
     (1_488, "after a forced release with on_lost: fence a confirm was refused for ever"),
+    (6, "a branch that the owner had refused was answered as enlisted"),
+    (34, "so was a commit"),
+    (11, "a request was handed the saga of another one after a lost commit"),
+    (27, "sagas whose claim was not answered were driven by nobody"),
+    (65, "so was a transaction whose deadline had passed"),
+    (1_802, "so was a saga in memory that waited for its lock keys"),
+    (61, "an abort waited ten years for a nested saga that was being started"),
 ];
 
 #[test]

@@ -254,6 +254,7 @@ fn step(id: StepId, kind: StepKind, participant: ParticipantName, forward: Opera
 
 impl Definition {
     /// This definition with the question after its client's own transaction.
+    #[must_use]
     pub fn with_check_back(&self, check_back: &CheckBack) -> Self {
         match StepId::new(CheckBack::STEP) {
             Ok(id) => self.with_step(check_back.step(id), Vec::new()),
@@ -262,6 +263,7 @@ impl Definition {
     }
 
     /// This definition with one branch more.
+    #[must_use]
     pub fn with_branch(&self, branch: &Branch) -> Self {
         let after = match &branch.after {
             Some(ids) => ids.iter().filter_map(|id| self.index_of(id.as_str())).collect(),

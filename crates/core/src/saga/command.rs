@@ -226,7 +226,9 @@ impl Saga {
             && self.definition.step(index).nested.is_none()
             && match state.forward.state {
                 CallState::Idle => true,
-                CallState::Waiting { .. } | CallState::Stuck { .. } => !state.forward.maybe_effect,
+                CallState::Waiting { .. } | CallState::Stuck { .. } => {
+                    !state.forward.maybe_effect || Mutant::SkipBlind.is_on()
+                }
                 CallState::InFlight
                 | CallState::Pending { .. }
                 | CallState::Failed

@@ -101,7 +101,8 @@ impl Saga {
             }
             Input::Completed { step, op, answer } => {
                 let call = self.step(step).call(op);
-                let is_pending = matches!(call.state, CallState::Pending { .. });
+                let is_pending = matches!(call.state, CallState::Pending { .. })
+                    || (Mutant::CallbackTwice.is_on() && call.state == CallState::Succeeded);
                 // That it is still pending is known, and must not put its end off.
                 if !is_pending || answer.outcome == OutcomeKind::Pending {
                     return Err(Refusal::Stale);
@@ -113,7 +114,9 @@ impl Saga {
             Input::RetryDue { step, op } => self.retry(at, step, op, &mut handled)?,
             // The timer of a deadline that was put off since may still go off.
             Input::DeadlinePassed
-                if !self.deadline_passed && self.deadline_at.is_none_or(|until| until <= at) =>
+                if !self.deadline_passed
+                    && (self.deadline_at.is_none_or(|until| until <= at)
+                        || Mutant::DeadlineKept.is_on()) =>
             {
                 self.note(at, Event::DeadlinePassed, &mut handled);
             }
@@ -212,6 +215,7 @@ impl Saga {
 
     fn retry_timer(&self, id: CallId) -> Option<Effect> {
         let at = self.step(id.step).call(id.op).state.due()?;
+        let at = if Mutant::EarlyRetry.is_on() { Timestamp(at.0 - 500_000) } else { at };
         (!self.paused && !self.waits_for_lock_at(id.step))
             .then_some(Effect::Arm { timer: Timer::Retry(id), at })
     }
@@ -241,6 +245,7 @@ impl Saga {
             {
                 handled.effects.push(Effect::Unlock { requeue: false });
             }
+            Event::DeadlineExtended { .. } if Mutant::DeadlineKept.is_on() => {}
             Event::DeadlineExtended { until, .. } => {
                 handled.effects.push(Effect::Arm { timer: Timer::Deadline, at: *until });
             }
@@ -353,6 +358,10 @@ impl Saga {
         let is_open_pivot =
             op.is_forward() && self.decision.is_none() && self.open_pivot() == Some(index);
         let must_know = self.must_become_known(index, op);
+        if Mutant::SilenceIsNo.is_on() && self.is_question(index, op) {
+            return Event::CallGivenUp { step: index, op };
+        }
+        let retry_after = retry_after.filter(|_| !Mutant::RetryAfterIgnored.is_on());
         if op.is_forward() && !is_persistent && !must_know {
             let is_aborting =
                 self.decision == Some(Decision::Abort) || self.abort_reason().is_some();
@@ -387,7 +396,7 @@ impl Saga {
         handled: &mut Handled,
     ) -> Result<(), Refusal> {
         let call = self.step(step).call(op);
-        let is_due = call.state.due().is_some_and(|due| due <= at);
+        let is_due = call.state.due().is_some_and(|due| due <= at || Mutant::EarlyRetry.is_on());
         if !is_due || self.paused || self.held || self.waits_for_lock_at(step) {
             return Err(Refusal::Stale);
         }

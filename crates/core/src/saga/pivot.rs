@@ -3,6 +3,7 @@
 use super::{CallState, Op, Saga};
 use crate::StepIndex;
 use crate::definition::Starts;
+use crate::mutant::Mutant;
 
 impl Saga {
     /// Whether a forward call must become known before the saga can go either way: it is the
@@ -26,8 +27,10 @@ impl Saga {
     /// is known the saga can go neither way (rule 9).
     pub(super) fn undecided_pivot(&self) -> Option<StepIndex> {
         self.open_pivot().filter(|pivot| {
+            let is_guessed = Mutant::PivotGuessed.is_on() && !self.is_question(*pivot, Op::Action);
             let forward = &self.step(*pivot).forward;
             self.decision.is_none()
+                && !is_guessed
                 && self.definition.step(*pivot).undo.is_none()
                 && match forward.state {
                     CallState::InFlight

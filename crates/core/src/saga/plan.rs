@@ -46,7 +46,8 @@ impl Saga {
             return Some(Event::Decided { decision: Decision::Abort, reason: Some(reason) });
         }
         let is_granted = self.accepted.lock_keys.is_empty() || self.tokens.is_some();
-        let is_due = self.accepted.start_at.is_none_or(|at| at <= now);
+        let is_due =
+            self.accepted.start_at.is_none_or(|at| at <= now || Mutant::StartsEarly.is_on());
         (is_granted && is_due && !self.paused).then_some(Event::Started)
     }
 
@@ -82,7 +83,8 @@ impl Saga {
         if let Some((step, _)) = self.failed_step() {
             return Some(self.failure_sentence(step));
         }
-        let is_too_late = self.deadline_passed && !self.is_prepared() && !self.hangs_on_client();
+        let is_prepared = self.is_prepared() && !Mutant::NestedExpires.is_on();
+        let is_too_late = self.deadline_passed && !is_prepared && !self.hangs_on_client();
         is_too_late.then(|| "its deadline passed before it was decided".to_owned())
     }
 
@@ -157,7 +159,7 @@ impl Saga {
 
     /// Whether calls may start at all.
     fn may_start_calls(&self) -> bool {
-        !self.paused && !self.held
+        (!self.paused || Mutant::PauseIgnored.is_on()) && !self.held
     }
 
     /// Not only the direct predecessors count: one of them may be skipped before those that it

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use amends_core::definition::Mode;
+use amends_core::mutant::Mutant;
 use amends_ports::store::{Tickets, Wake};
 use tokio::sync::oneshot;
 
@@ -37,8 +38,8 @@ impl Driver {
         }
         // The row of a saga that waits for its lock keys says when to look already.
         let wake = match (self.header.wake, next) {
-            (Wake::InMemory, Some(at)) => Wake::At(at),
-            (Wake::InMemory, None) => Wake::Parked,
+            (Wake::InMemory, Some(at)) if !Mutant::SleepsForEver.is_on() => Wake::At(at),
+            (Wake::InMemory, _) => Wake::Parked,
             (wake, _) => wake,
         };
         if !self.inner.live.remove_if_idle(self.saga.id(), &self.messages) {

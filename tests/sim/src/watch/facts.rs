@@ -69,7 +69,9 @@ impl SagaWatch {
                     Phase::Answered(outcome, _) => outcome != OutcomeKind::Pending,
                     _ => true,
                 };
+                let asks = self.definition.step(*step).starts == Starts::WhenSilent;
                 rule(op.is_forward() && is_free, "rule 8: a call was given up")
+                    .or_else(|| rule(!asks, "rule 9: a client's answer was given up"))
             }
             Event::Decided { decision, .. } if is_open => match decision {
                 Decision::Commit => self.check_commit(),

@@ -32,6 +32,8 @@ pub(super) struct State {
     pub(super) batches_written: u64,
     /// Batches whose transaction is still open though its answer was lost.
     pub(super) late: Vec<Batch>,
+    /// Tokens that a planted fault gives once more.
+    pub(super) kept: BTreeMap<SagaId, Vec<Token>>,
     /// Sees every change.
     pub(super) watcher: Option<Watcher>,
 }
@@ -99,6 +101,7 @@ impl State {
             participants_revision: 0,
             batches_written: 0,
             late: Vec::new(),
+            kept: BTreeMap::new(),
             watcher: None,
         }
     }

@@ -37,6 +37,9 @@ impl State {
         }
         let keys = self.sagas.get(saga_id)?.lock_keys.len();
         let mut tokens: Vec<Token> = (0..keys).map(|_| Token(self.next_number())).collect();
+        if let Some(kept) = self.kept.remove(saga_id) {
+            tokens = kept;
+        }
         if Mutant::SameToken.is_on() {
             tokens.fill(Token(1));
         }
@@ -53,6 +56,9 @@ impl State {
             return Vec::new();
         };
         let keys = row.lock_keys.clone();
+        if let Some(ticket) = row.ticket.as_ref().filter(|_| Mutant::TokenKept.is_on()) {
+            self.kept.insert(saga_id.clone(), ticket.tokens.clone());
+        }
         let freed = self.give_back(saga_id);
         let ticket = self.take_tickets(saga_id, &keys, now);
         if let Some(row) = self.sagas.get_mut(saga_id) {
