@@ -74,8 +74,11 @@ pub(crate) async fn judge(
     Ok(outcome)
 }
 
-/// How each ended; none if it is not there.
-async fn ends(clients: &[Client], accepted: &[PlannedSaga]) -> BTreeMap<String, Option<End>> {
+/// How each ended; none if it is not there. Waits for those that have not, for so long.
+pub(crate) async fn ends(
+    clients: &[Client],
+    accepted: &[PlannedSaga],
+) -> BTreeMap<String, Option<End>> {
     let found = Mutex::new(BTreeMap::new());
     let open: Mutex<BTreeMap<&str, String>> =
         Mutex::new(accepted.iter().map(|saga| (saga.id.as_str(), String::new())).collect());

@@ -81,6 +81,11 @@ impl Load {
         self.shared.accepted.lock().len()
     }
 
+    /// Sagas whose start has been acknowledged.
+    pub(crate) fn so_far(&self) -> Vec<PlannedSaga> {
+        self.shared.accepted.lock().clone()
+    }
+
     /// Waits until so many more have been acknowledged.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use amends_core::Timestamp;
-use amends_demo::{Plan, Workload};
+use amends_demo::{End, Plan, Workload};
 use amends_ports::{Clock as _, SystemClock};
 use amends_tests::until;
 use anyhow::Context as _;
@@ -12,7 +12,7 @@ use rand::{RngExt as _, SeedableRng as _};
 
 use crate::Outcome;
 use crate::catalog::Act;
-use crate::judge::{END_MAX, Fault, judge};
+use crate::judge::{END_MAX, Fault, ends, judge};
 use crate::load::Load;
 use crate::stage::Stage;
 
@@ -66,6 +66,26 @@ impl Scene<'_> {
     /// Notes what is worth a word.
     pub(crate) fn remark(&mut self, what: String) {
         self.remarks.push(what);
+    }
+
+    /// Notes each saga that was accepted until now and that the coordinators but this one do not
+    /// bring to its end.
+    ///
+    /// # Errors
+    ///
+    /// None that a fault could cause.
+    pub(crate) async fn insist_others_end_all(&mut self, one: usize) -> anyhow::Result<()> {
+        let mut others = self.stage.clients()?;
+        others.remove(one);
+        for (saga, end) in ends(&others, &self.load.so_far()).await {
+            let why = match end {
+                Some(End::Completed | End::Undone) => continue,
+                Some(End::Open(why)) => why,
+                None => "it is not there".to_owned(),
+            };
+            self.broken.push(format!("{saga} was not ended by the others: {why}"));
+        }
+        Ok(())
     }
 
     /// From now on every lock key must be granted with a token above all that participants have

@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use super::{BEYOND_LEASE, on};
 use crate::catalog::Entry;
 use crate::scene::Scene;
-use crate::stage::{LEASE, Setup};
+use crate::stage::{APART, LEASE, Setup};
 
 /// All of these.
 pub(crate) const KINDS: &[Entry] = &[
@@ -17,21 +17,21 @@ pub(crate) const KINDS: &[Entry] = &[
         Setup::Apart,
         "network-outwards",
         "nothing that one coordinator sends leaves its network, for three leases",
-        "others take over; what is sent again late is refused",
+        "others take over and end all meanwhile; what is sent again late is refused",
         |scene| cut(scene, &[Direction::Outwards]).boxed_local(),
     ),
     on(
         Setup::Apart,
         "network-inwards",
         "nothing reaches one coordinator, whatever it sends arrives, for three leases",
-        "its commits stand, and it gives up what it can't renew",
+        "others take over and end all meanwhile; what it committed stands",
         |scene| cut(scene, &[Direction::Inwards]).boxed_local(),
     ),
     on(
         Setup::Apart,
         "network-both-ways",
         "one coordinator is cut off from everything for three leases",
-        "others take over",
+        "others take over and end all meanwhile",
         |scene| cut(scene, &[Direction::Inwards, Direction::Outwards]).boxed_local(),
     ),
 ];
@@ -44,7 +44,7 @@ async fn cut(scene: &mut Scene<'_>, directions: &[Direction]) -> anyhow::Result<
         network(scene)?.cut(*direction)?;
     }
     scene.last(CUT_FOR).await;
-    scene.until_accepted(1).await?;
+    scene.insist_others_end_all(APART).await?;
     for direction in directions {
         network(scene)?.heal(*direction)?;
     }

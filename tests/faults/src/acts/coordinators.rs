@@ -14,7 +14,7 @@ pub(crate) const KINDS: &[Entry] = &[
     plain(
         "kill-coordinator",
         "SIGKILL of one, started again after two leases",
-        "the others accept and go on meanwhile",
+        "the others take over and end all that was under way meanwhile",
         |scene| kill_one(scene).boxed_local(),
     ),
     plain(
@@ -32,7 +32,7 @@ pub(crate) const KINDS: &[Entry] = &[
     plain(
         "stop-coordinator",
         "SIGSTOP of one for two leases, then SIGCONT",
-        "the others take over; what the late one writes is refused",
+        "the others take over and end all meanwhile; what the late one writes is refused",
         |scene| stop_one(scene).boxed_local(),
     ),
     plain(
@@ -53,7 +53,7 @@ async fn kill_one(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     let one = scene.any(COORDINATORS);
     scene.stage.servers[one].kill()?;
     scene.last(BEYOND_LEASE).await;
-    scene.until_accepted(1).await?;
+    scene.insist_others_end_all(one).await?;
     scene.stage.servers[one].launch()
 }
 
@@ -80,7 +80,7 @@ async fn stop_one(scene: &mut Scene<'_>) -> anyhow::Result<()> {
     let one = scene.any(COORDINATORS);
     scene.stage.servers[one].signal("STOP")?;
     scene.last(BEYOND_LEASE).await;
-    scene.until_accepted(1).await?;
+    scene.insist_others_end_all(one).await?;
     scene.stage.servers[one].signal("CONT")
 }
 

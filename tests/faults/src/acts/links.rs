@@ -182,7 +182,9 @@ async fn mute(scene: &mut Scene<'_>, link: Link, faults: Faults) -> anyhow::Resu
         proxy.set(faults.clone()).await?;
     }
     scene.last(BEYOND_LEASE).await;
-    scene.until_accepted(1).await?;
+    if link == Link::Postgres {
+        scene.insist_others_end_all(one).await?;
+    }
     scene.stage.links.heal().await
 }
 
@@ -193,6 +195,8 @@ async fn refuse(scene: &mut Scene<'_>, link: Link) -> anyhow::Result<()> {
         proxy.drop_all();
     }
     scene.last(BEYOND_LEASE).await;
-    scene.until_accepted(1).await?;
+    if link == Link::Postgres {
+        scene.insist_others_end_all(one).await?;
+    }
     scene.stage.links.heal().await
 }
