@@ -134,10 +134,11 @@ pub(super) struct Compiled {
 ///
 /// A sentence that says what is wrong with it.
 pub(super) fn compile(text: &str) -> Result<Compiled, String> {
+    let tokens = tokens(text);
+    check_size(&tokens)?;
     let expression = ENVIRONMENT
         .compile_expression_owned(text.to_owned())
         .map_err(|error| error.detail().unwrap_or("it does not parse").to_owned())?;
-    let tokens = tokens(text);
     check_words(&tokens)?;
     let mut references = names(&tokens);
     // A second opinion: nothing that minijinja would look up goes unseen.
@@ -159,6 +160,27 @@ pub(super) fn why(error: &minijinja::Error) -> String {
     } else {
         shortened(&error.to_string(), 300)
     }
+}
+
+/// Keeps minijinja's recursion within the stack: a deep expression would end the whole process.
+fn check_size(tokens: &[Token<'_>]) -> Result<(), String> {
+    if tokens.len() > limit::EXPRESSION_TOKENS_MAX {
+        let (count, max) = (tokens.len(), limit::EXPRESSION_TOKENS_MAX);
+        return Err(format!("it has {count} words and signs; at most {max} are allowed"));
+    }
+    let mut depth = 0_usize;
+    for token in tokens {
+        match token {
+            Token::Sign('(' | '[' | '{') => depth += 1,
+            Token::Sign(')' | ']' | '}') => depth = depth.saturating_sub(1),
+            Token::Name(_) | Token::Text(_) | Token::Number(_) | Token::Sign(_) => {}
+        }
+        if depth > limit::EXPRESSION_DEPTH_MAX {
+            let max = limit::EXPRESSION_DEPTH_MAX;
+            return Err(format!("it is nested deeper than {max} levels"));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses filters, tests and calls that would fail when a saga runs.
@@ -270,6 +292,25 @@ mod tests {
         ] {
             assert!(compile(text).is_err(), "{text}");
         }
+    }
+
+    /// Where there was no bound, each of these ended the process.
+    #[test]
+    fn no_expression_is_too_deep_for_the_stack() {
+        for part in ["input[", "-", "a.b", "(", "not ", "{'a':", "1 if 1 else ", "1 ** ", "a|d("] {
+            for bytes in [2000, limit::EXPRESSION_BYTES_MAX] {
+                let text = part.repeat(bytes / part.len());
+                assert!(compile(&text).is_err(), "{text}");
+            }
+        }
+        let nested = |depth| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(compile(&nested(limit::EXPRESSION_DEPTH_MAX)).is_ok());
+        assert!(compile(&nested(limit::EXPRESSION_DEPTH_MAX + 1)).is_err());
+        let chain = |names| ["a"].repeat(names).join(".");
+        assert!(compile(&chain(limit::EXPRESSION_TOKENS_MAX / 2)).is_ok());
+        assert!(compile(&chain(limit::EXPRESSION_TOKENS_MAX / 2 + 1)).is_err());
+        let negated = format!("{}1", "-".repeat(limit::EXPRESSION_TOKENS_MAX - 1));
+        assert!(compile(&negated).is_ok());
     }
 
     #[test]

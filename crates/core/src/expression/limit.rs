@@ -10,5 +10,11 @@ pub const OUTPUT_BYTES_MAX: usize = 1 << 20;
 /// Most bytes that the text of one expression may have.
 pub const EXPRESSION_BYTES_MAX: usize = 4096;
 
+/// Deepest nesting of brackets in one expression, and most tokens. Compiling recurses, and with 2 MiB
+/// of stack, which threads have, some 100 levels or 1,800 tokens are safe even without optimisation.
+pub const EXPRESSION_DEPTH_MAX: usize = 32;
+/// See [`EXPRESSION_DEPTH_MAX`].
+pub const EXPRESSION_TOKENS_MAX: usize = 512;
+
 /// Deepest nesting of lists and objects in what an expression gives.
 pub const OUTPUT_DEPTH_MAX: usize = 64;

@@ -253,7 +253,7 @@ impl Builder {
 mod tests {
     use serde_json::json;
 
-    use super::super::limit::OUTPUT_BYTES_MAX;
+    use super::super::limit::{EXPRESSION_DEPTH_MAX, OUTPUT_BYTES_MAX};
     use super::super::sample::with_scope;
     use super::*;
 
@@ -403,9 +403,10 @@ mod tests {
         // Lists of lists share their items, so little work may describe much text.
         let nested = "[[[[[['x']*50]*50]*50]*50]*50]*50";
         check(&json!(format!("${{{nested}}}")), "error: failed");
-        let deep = format!("${{{}1{}}}", "[".repeat(70), "]".repeat(70));
-        assert!(Template::parse(&json!(deep)).is_ok());
-        check(&json!(deep), "error: nested deeper");
+        // Two levels of what it gives for each of its own.
+        let deep = (0..EXPRESSION_DEPTH_MAX)
+            .fold("input.list".to_owned(), |own, _| format!("{{'a': {own}}} | items | list"));
+        check(&json!(format!("${{{deep}}}")), "error: nested deeper");
         let deeper = format!("${{{}1{}}}", "[".repeat(2000), "]".repeat(2000));
         assert!(Template::parse(&json!(deeper)).is_err());
         let long = format!("${{'{}'}}", "x".repeat(5000));
