@@ -50,8 +50,13 @@ impl Cursor {
     /// [`CursorError`].
     pub fn decode(text: &str) -> Result<Self, CursorError> {
         let (time, id) = text.split_once('.').ok_or(CursorError)?;
+        // A sign would be read, too, and was never written.
+        if !time.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(CursorError);
+        }
+        let time = u64::from_str_radix(time, 16).map_err(|_| CursorError)?;
         Ok(Self {
-            created_at: Timestamp(i64::from_str_radix(time, 16).map_err(|_| CursorError)?),
+            created_at: Timestamp(time.cast_signed()),
             saga_id: SagaId::new(id).map_err(|_| CursorError)?,
         })
     }
@@ -93,4 +98,24 @@ pub struct SagaSummary {
     pub updated_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_is_read_as_it_was_written_and_nothing_else_is() {
+        for time in [0, 1_767_225_600_000_000, i64::MAX, -1] {
+            let saga_id = SagaId::new("order.1").unwrap();
+            let cursor = Cursor { created_at: Timestamp(time), saga_id };
+            let again = Cursor::decode(&cursor.encode()).unwrap();
+            assert_eq!((again.created_at, again.saga_id), (cursor.created_at, cursor.saga_id));
+        }
+        for text in
+            ["", ".", "1", "1.", ".a", "-1.a", "+1.a", "x.a", "1.a b", "11111111111111111.a"]
+        {
+            assert!(Cursor::decode(text).is_err(), "{text:?}");
+        }
+    }
 }
