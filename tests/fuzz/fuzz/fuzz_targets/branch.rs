@@ -1,0 +1,4 @@
+//! `branch` for libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| amends_fuzz::branch(data));

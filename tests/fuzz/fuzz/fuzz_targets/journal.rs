@@ -1,0 +1,4 @@
+//! `journal` for libFuzzer.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| amends_fuzz::journal(data));
