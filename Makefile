@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench build sim mutants upgrade schemathesis fuzz faults faults-long
+.PHONY: help demo test check bench build sim mutants upgrade schemathesis fuzz faults faults-long soak
 
 # The demo is built without optimisation: from nothing that takes about two minutes on two cores,
 # a release build six to eight, and the demo's pace is set by its participants (CONTRIBUTING.md).
@@ -82,6 +82,12 @@ upgrade: ## Read what the first release left, and run it and this one over one d
 	@scripts/setup test
 	cargo build --bin amends
 	first=$$(scripts/first-release) && AMENDS_FIRST_RELEASE=$$first cargo test --package amends-tests --test upgrade -- --nocapture
+
+# Its figures are those of a debug build, which has the same bounds and is there already.
+soak: ## Keep a server at its bounds and above them; its memory must stay flat (SECONDS=600)
+	@scripts/setup demo
+	cargo build --package amends-server --package amends-soak
+	target/debug/amends-soak --seconds $(or $(SECONDS),600)
 
 bench: ## Measure sagas per second and latency (BENCH_ARGS="--help" tells what can be set)
 	@scripts/setup test

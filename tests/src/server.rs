@@ -238,6 +238,17 @@ impl Server {
         Ok(number.parse()?)
     }
 
+    /// How many file descriptors it has open.
+    ///
+    /// # Errors
+    ///
+    /// It does not run.
+    pub fn open_files(&self) -> anyhow::Result<u64> {
+        let process = self.process.as_ref().context("the server does not run")?;
+        let files = fs::read_dir(format!("/proc/{}/fd", process.id()))?;
+        Ok(files.count() as u64)
+    }
+
     /// Everything it has logged, of all its starts.
     pub fn log(&self) -> String {
         fs::read_to_string(self.log_path()).unwrap_or_default()

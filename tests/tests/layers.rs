@@ -45,7 +45,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// The packages of tests, which may use any crate.
 const TESTS: &[&str] =
-    &["amends-faults", "amends-fuzz", "amends-models", "amends-sim", "amends-tests"];
+    &["amends-faults", "amends-fuzz", "amends-models", "amends-sim", "amends-soak", "amends-tests"];
 
 /// File names that say nothing about what is in them.
 const EMPTY_NAMES: &[&str] = &["utils", "util", "helpers", "helper", "common", "types", "manager"];
