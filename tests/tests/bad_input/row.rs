@@ -138,11 +138,14 @@ impl Ask {
             return raw.clone();
         }
         let (method, path) = (self.method, &self.path);
-        let mut head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\n");
-        for (name, value) in self.headers.iter().filter(|(_, value)| !value.is_empty()) {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        head.push_str(&format!("connection: close\r\ncontent-length: {}\r\n\r\n", self.body.len()));
+        let given = self.headers.iter().filter(|(_, value)| !value.is_empty());
+        let headers: String =
+            given.map(|(name, value)| [name, ": ", value, "\r\n"].concat()).collect();
+        let length = self.body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {address}\r\n{headers}connection: close\r\n\
+             content-length: {length}\r\n\r\n"
+        );
         [head.into_bytes(), self.body.clone()].concat()
     }
 }

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 /// Longest wait for something that should happen at once.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+pub(crate) const SOON: Duration = Duration::from_mins(1);
 
 /// Sagas that are meant to be there have ids that begin so.
 pub(crate) const MEANT: &str = "ok-";
@@ -96,6 +96,7 @@ impl Stage {
 }
 
 /// A definition whose input is an object.
+#[expect(clippy::needless_pass_by_value, reason = "it is always made for this")]
 pub(crate) fn definition(name: &str, steps: Value) -> Value {
     json!({ "name": name, "input_schema": { "type": ["object", "null"] }, "steps": steps })
 }
