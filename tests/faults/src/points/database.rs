@@ -180,6 +180,21 @@ impl Database {
         Ok(())
     }
 
+    /// Whether a command waits for the owner of its saga.
+    pub(super) async fn has_mail(&self) -> anyhow::Result<bool> {
+        let sql = "SELECT count(*) FROM inbox";
+        let count: i64 = match self {
+            Self::Postgres { pool, .. } => sqlx::query_scalar(sql).fetch_one(pool).await?,
+            Self::Sqlite { .. } => {
+                let mut connection = self.connect(true).await?;
+                let count = sqlx::query_scalar(sql).fetch_one(&mut connection).await?;
+                connection.close().await?;
+                count
+            }
+        };
+        Ok(count > 0)
+    }
+
     /// Lets two hours pass over everything that has ended.
     pub(super) async fn age(&self) -> anyhow::Result<()> {
         match self {

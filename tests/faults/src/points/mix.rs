@@ -174,7 +174,14 @@ impl Mix {
 
     /// Another coordinator owns its partition, and dies: the command waits in the inbox.
     async fn haunted(&self, ghost: &str) -> anyhow::Result<Ended> {
-        self.client.may(&format!("/v1/sagas/{ghost}/cancel")).await?;
+        let cancel = format!("/v1/sagas/{ghost}/cancel");
+        let free = async {
+            while !self.database.has_mail().await? {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            self.database.haunt(ghost, Duration::ZERO).await
+        };
+        futures_util::try_join!(self.client.may(&cancel), free)?;
         self.end(ghost, "compensated", ONE).await
     }
 

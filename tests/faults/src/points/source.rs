@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 pub(super) const UNREACHABLE: &[(&str, &str)] = &[
     ("postgres.unclaim.before", CLAIM),
     ("postgres.unclaim.after", CLAIM),
+    ("postgres.format.before-commit", FORMAT),
+    ("postgres.format.after-commit", FORMAT),
     ("sqlite.raise.before-commit", RAISE),
     ("sqlite.raise.after-commit", RAISE),
 ];
 
 const CLAIM: &str = "comes after a claim whose answer was lost, which takes a fault of the network";
+const FORMAT: &str = "comes when the last coordinator of an older release has left";
 const RAISE: &str = "comes after a commit whose answer was lost, which takes a fault of the disk";
 
 /// Every point, with the file that it stands in.

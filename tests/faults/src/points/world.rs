@@ -20,8 +20,8 @@ use super::process::{Coordinator, Plan};
 
 /// Longest run: each request and each saga in it has half of this.
 const RUN_MAX: Duration = Duration::from_secs(2 * BOUND.as_secs());
-/// How long the haunted partition has no coordinator.
-const HAUNTED: Duration = Duration::from_millis(1_500);
+/// How long the haunted partition has no coordinator, unless it is set free.
+const HAUNTED: Duration = Duration::from_mins(5);
 
 /// Where a run begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
