@@ -239,6 +239,17 @@ mod tests {
 
     use super::*;
 
+    /// Or a definition would have another digest each time that it is read back.
+    #[test]
+    fn numbers_are_read_as_they_were_written() {
+        for number in ["9.947272810725941", "9.096554065370487", "1e-308", "0.1", "-1.7e308"] {
+            let value = read(number, Format::Json).unwrap();
+            let again = read(&canonical(&value), Format::Json).unwrap();
+            assert_eq!(again, value, "{number}");
+            assert_eq!(value.as_f64(), number.parse().ok(), "{number}");
+        }
+    }
+
     #[test]
     fn the_digest_does_not_depend_on_order_or_format() {
         let json = read(r#"{"b": [1, {"y": null, "x": 1.5}], "a": "ä"}"#, Format::Json).unwrap();
