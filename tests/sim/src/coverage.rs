@@ -91,10 +91,14 @@ impl Coverage {
         &self.seen
     }
 
+    /// What was not seen yet.
+    pub fn unseen(&self) -> Vec<&'static str> {
+        let is_unseen = |what: &&&str| !self.seen.contains_key(**what);
+        SOMETIMES.iter().filter(is_unseen).copied().collect()
+    }
+
     /// What was never seen, in a batch that is large enough to say so.
     pub fn missing(&self) -> Vec<&'static str> {
-        let is_missing = |what: &&&str| !self.seen.contains_key(**what);
-        let missing = SOMETIMES.iter().filter(is_missing).copied();
-        missing.filter(|_| self.seeds >= ENOUGH).collect()
+        if self.seeds >= ENOUGH { self.unseen() } else { Vec::new() }
     }
 }
