@@ -54,16 +54,20 @@ mutants: ## Plant faults in the engine and let the simulator find them (SEEDS=50
 # ARGS: FAULTS_ARGS="--list" shows the kinds, "--only kill-" makes some, "--seed 1" repeats a run.
 FAULTS_ARGS ?=
 
-faults: ## Kill, stop, cut off and fill up real processes, and check the books (10 minutes)
+# The coordinator that dies at its points is built where everything else is: half of it is there.
+define build_faults
 	@scripts/setup test
+	cargo build --package amends-server --features failpoints
+	mkdir -p target/failpoints/debug && cp target/debug/amends target/failpoints/debug/
 	cargo build --package amends-server --package amends-faults
-	cargo build --target-dir target/failpoints --package amends-server --features failpoints
+endef
+
+faults: ## Kill, stop, cut off and fill up real processes, and check the books (10 minutes)
+	$(build_faults)
 	target/debug/amends-faults --seconds 600 $(FAULTS_ARGS)
 
 faults-long: ## The same for an hour, in random order; writes its table into docs/reliability.md
-	@scripts/setup test
-	cargo build --package amends-server --package amends-faults
-	cargo build --target-dir target/failpoints --package amends-server --features failpoints
+	$(build_faults)
 	target/debug/amends-faults --seconds 3600 --again --write docs/reliability.md $(FAULTS_ARGS)
 
 # SEED=1 repeats a run, as far as the server answers in the same order; SECONDS=300 makes a longer one.
