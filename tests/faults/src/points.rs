@@ -168,6 +168,7 @@ impl Agenda {
         for (Death { kind, name, hit, .. }, report) in self.made.into_inner() {
             let place = |text: String| format!("killed at {name}, hit {hit}, on {kind:?}: {text}");
             outcome.sagas += report.sagas;
+            outcome.takeovers += report.takeovers;
             outcome.recovered_in = outcome.recovered_in.max(report.recovered_in);
             outcome.lost.extend(report.lost.into_iter().map(place));
             outcome.unbalanced.extend(report.unbalanced.into_iter().map(place));

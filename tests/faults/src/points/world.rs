@@ -36,6 +36,8 @@ pub(super) enum Ground {
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) sagas: usize,
+    /// How many of them were read back by a coordinator that took over.
+    pub(super) takeovers: usize,
     /// Whether it came to the point at which it was to die.
     pub(super) has_died: bool,
     /// From then to the end of the last saga.
@@ -206,7 +208,11 @@ async fn check(report: &mut Report, book: &Book, database: &Database, ended: &[E
         report.unbalanced.extend(book.balance(saga, status, steps));
         match database.journal(saga).await.and_then(|chunks| facts(&chunks)) {
             Ok(facts) if facts.is_empty() => report.lost.push(format!("{saga} has no journal")),
-            Ok(facts) => report.broken.extend(against_the_rules(saga, status, &facts)),
+            Ok(facts) => {
+                let is_recovered = facts.iter().any(|fact| !fact["recovered"].is_null());
+                report.takeovers += usize::from(is_recovered);
+                report.broken.extend(against_the_rules(saga, status, &facts));
+            }
             Err(error) => report.broken.push(format!("{saga}: {error:#}")),
         }
     }
