@@ -14,6 +14,9 @@ use crate::{Kind, Outcome};
 /// Makes a fault and ends it, while sagas are under way.
 pub(crate) type Act = for<'a> fn(&'a mut Scene<'_>) -> LocalBoxFuture<'a, anyhow::Result<()>>;
 
+/// Makes a kind on processes of its own, within so much time.
+pub(crate) type Alone = fn(Duration) -> LocalBoxFuture<'static, anyhow::Result<Outcome>>;
+
 /// A kind, and how it is made.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
@@ -29,7 +32,7 @@ pub(crate) enum Way {
     /// By an act on such a stage.
     Act(Setup, Act),
     /// By itself, within so much time.
-    Alone(fn(Duration) -> LocalBoxFuture<'static, anyhow::Result<Outcome>>),
+    Alone(Alone),
 }
 
 /// All of them.

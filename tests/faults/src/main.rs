@@ -64,7 +64,6 @@ async fn main() -> anyhow::Result<ExitCode> {
         println!("faults: not over after twice its time");
         return Ok(ExitCode::FAILURE);
     };
-    let rows = rows?;
     if let Some(path) = &arguments.write {
         write(path, &rows, seed, began.elapsed())?;
     }

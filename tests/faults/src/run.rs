@@ -10,7 +10,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use tokio::time::{Instant, timeout};
 
 use crate::Outcome;
-use crate::catalog::{Entry, Way};
+use crate::catalog::{Act, Alone, Entry, Way};
 use crate::scene::play;
 use crate::stage::{Setup, Stage};
 
@@ -46,11 +46,7 @@ pub struct Row {
 }
 
 /// Runs all of it; a row for each kind.
-///
-/// # Errors
-///
-/// A stage can't be set up.
-pub async fn run(agenda: &Agenda) -> anyhow::Result<Vec<Row>> {
+pub async fn run(agenda: &Agenda) -> Vec<Row> {
     let began = Instant::now();
     let mut chance = StdRng::seed_from_u64(agenda.seed);
     let mut runner = Runner {
@@ -65,13 +61,13 @@ pub async fn run(agenda: &Agenda) -> anyhow::Result<Vec<Row>> {
         for index in &order {
             let is_repeated = !rows[*index].outcomes.is_empty();
             if is_repeated && began.elapsed() > agenda.budget {
-                return Ok(rows);
+                return rows;
             }
-            let outcome = runner.make(&rows[*index].entry).await?;
+            let outcome = runner.make(&rows[*index].entry).await;
             rows[*index].outcomes.push(outcome);
         }
         if !agenda.again {
-            return Ok(rows);
+            return rows;
         }
         order.shuffle(&mut chance);
     }
@@ -84,45 +80,53 @@ struct Runner {
 }
 
 impl Runner {
-    async fn make(&mut self, entry: &Entry) -> anyhow::Result<Outcome> {
+    async fn make(&mut self, entry: &Entry) -> Outcome {
         let began = Instant::now();
         let outcome = match entry.way {
-            Way::Act(setup, act) => {
-                // One stage at a time: two cores are not enough for two.
-                self.stages.retain(|other, _| *other == setup);
-                let seed = self.chance.random();
-                let mut stage = match self.stages.remove(&setup) {
-                    Some(stage) => stage,
-                    None => match Stage::start(setup).await {
-                        Err(error) if error.is::<NotPermitted>() => {
-                            let outcome = Outcome::not_done(format!("{error:#}"));
-                            show(entry, &outcome, began.elapsed());
-                            return Ok(outcome);
-                        }
-                        started => started?,
-                    },
-                };
-                let played = play(&mut stage, entry.kind.name, act, seed);
-                let outcome = match timeout(SCENE_MAX, played).await {
-                    Ok(Ok(outcome)) => outcome,
-                    Ok(Err(error)) => Outcome::broken(format!("{error:#}")),
-                    Err(_) => Outcome::broken(format!("not over after {SCENE_MAX:?}")),
-                };
-                if outcome.is_good() && !stage.is_spent {
-                    self.stages.insert(setup, stage);
-                } else if !outcome.is_good() {
-                    show_logs(&mut stage);
-                }
-                outcome
-            }
-            Way::Alone(act) => {
-                // Nothing beside it.
-                self.stages.clear();
-                act(self.budget / ALONE_SHARE).await?
-            }
+            Way::Act(setup, act) => self.on_stage(entry.kind.name, setup, act).await,
+            Way::Alone(act) => self.alone(act).await,
         };
         show(entry, &outcome, began.elapsed());
-        Ok(outcome)
+        outcome
+    }
+
+    async fn on_stage(&mut self, name: &str, setup: Setup, act: Act) -> Outcome {
+        // One stage at a time: two cores are not enough for two.
+        self.stages.retain(|other, _| *other == setup);
+        let seed = self.chance.random();
+        let started = match self.stages.remove(&setup) {
+            Some(stage) => Ok(stage),
+            None => Stage::start(setup).await,
+        };
+        let mut stage = match started {
+            Ok(stage) => stage,
+            Err(error) if error.is::<NotPermitted>() => {
+                return Outcome::not_done(format!("{error:#}"));
+            }
+            Err(error) => return Outcome::broken(format!("not set up: {error:#}")),
+        };
+        let outcome = match timeout(SCENE_MAX, play(&mut stage, name, act, seed)).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => Outcome::broken(format!("{error:#}")),
+            Err(_) => Outcome::broken(format!("not over after {SCENE_MAX:?}")),
+        };
+        if !outcome.is_good() {
+            show_logs(&mut stage);
+        } else if !stage.is_spent {
+            self.stages.insert(setup, stage);
+        }
+        outcome
+    }
+
+    async fn alone(&mut self, act: Alone) -> Outcome {
+        // Nothing beside it.
+        self.stages.clear();
+        match act(self.budget / ALONE_SHARE).await {
+            // It needs nothing that a system may forbid.
+            Ok(Outcome { not_done: Some(why), .. }) => Outcome::broken(why),
+            Ok(outcome) => outcome,
+            Err(error) => Outcome::broken(format!("{error:#}")),
+        }
     }
 }
 

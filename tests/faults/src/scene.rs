@@ -19,7 +19,7 @@ use crate::stage::Stage;
 /// Sagas that a plan holds: more than can be started in any scene.
 const PLANNED: u32 = 4_000;
 /// Sagas that are accepted before the fault, and after it.
-const AROUND: usize = 25;
+const AROUND: usize = 20;
 /// Sagas that are under way when a fault begins.
 const UNDER_WAY: u64 = 8;
 /// Partitions, of 64, that each coordinator has by then.
