@@ -8,8 +8,18 @@ use super::{Client, ask};
 use crate::cluster::Cluster;
 
 impl Client {
-    /// Finds out what became of a call that waits or is stuck, and says so.
+    /// Finds out what became of a call that waits or is stuck, and says so. Pauses the saga for as
+    /// long: what is said names a step and not a call, and would be taken of its confirm if its try
+    /// ended meanwhile.
     pub(super) async fn resolve(&self, id: &SagaId) {
+        if self.command(id, &Command::Pause).await.is_none() {
+            return;
+        }
+        self.resolve_paused(id).await;
+        self.command(id, &Command::Resume).await;
+    }
+
+    async fn resolve_paused(&self, id: &SagaId) {
         let detail = self.until_answered(async |engine| engine.saga(id).await.ok()).await;
         let Some(detail) = detail else { return };
         let is_unsettled = |state: &CallState| {
