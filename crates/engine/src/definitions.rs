@@ -1,6 +1,5 @@
 //! Definitions, compiled once and kept.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,37 +9,31 @@ use amends_ports::store::{self, StoredDefinition};
 use parking_lot::Mutex;
 
 use crate::engine::Inner;
-
-/// Most compiled definitions that are kept.
-const KEPT_MAX: usize = 4_096;
+use crate::kept::Kept;
 
 /// How long the newest version of a name is believed without asking the store: another
 /// coordinator may have stored a newer one. This one forgets at once what it replaces itself.
 const NEWEST_FOR: Duration = Duration::from_secs(1);
 
-type Newest = HashMap<DefinitionName, (Duration, StoredDefinition, Arc<Definition>)>;
+type Newest = Kept<DefinitionName, (Duration, StoredDefinition, Arc<Definition>)>;
 
 /// What was compiled so far.
 #[derive(Debug, Default)]
 pub(crate) struct Definitions {
-    compiled: Mutex<HashMap<Digest, Arc<Definition>>>,
+    compiled: Mutex<Kept<Digest, Arc<Definition>>>,
     newest: Mutex<Newest>,
 }
 
 impl Definitions {
     /// Keeps a definition that was compiled elsewhere.
     pub(crate) fn keep(&self, definition: &Arc<Definition>) {
-        let mut compiled = self.compiled.lock();
-        if compiled.len() >= KEPT_MAX {
-            // Those that live sagas need stay alive through them, and the rest is read again.
-            compiled.clear();
-        }
-        compiled.insert(definition.digest.clone(), Arc::clone(definition));
+        let (digest, bytes) = (definition.digest.clone(), definition.source.as_str().len());
+        self.compiled.lock().insert(digest, bytes, Arc::clone(definition));
     }
 
     /// Whether a definition is kept, and so stored.
     pub(crate) fn has(&self, digest: &Digest) -> bool {
-        self.compiled.lock().contains_key(digest)
+        self.compiled.lock().get(digest).is_some()
     }
 
     /// Forgets which version of a name is the newest.
@@ -94,11 +87,9 @@ impl Inner {
         };
         let definition = self.definitions.compile(&stored)?;
         if version.is_none() {
-            let mut newest = self.definitions.newest.lock();
-            if newest.len() >= KEPT_MAX {
-                newest.clear();
-            }
-            newest.insert(name.clone(), (now, stored.clone(), Arc::clone(&definition)));
+            let bytes = definition.source.as_str().len();
+            let newest = (now, stored.clone(), Arc::clone(&definition));
+            self.definitions.newest.lock().insert(name.clone(), bytes, newest);
         }
         Ok(Some((stored, definition)))
     }
