@@ -65,6 +65,10 @@ impl Endpoint {
             return Err(EndpointError::TooLong);
         }
         let url = Url::parse(text).map_err(|error| EndpointError::Syntax(error.to_string()))?;
+        // Encoding makes it longer, and it is stored and read back encoded.
+        if url.as_str().len() > Self::BYTES_MAX {
+            return Err(EndpointError::TooLong);
+        }
         if !matches!(url.scheme(), "http" | "https") {
             return Err(EndpointError::Scheme(url.scheme().to_owned()));
         }
@@ -167,7 +171,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_called_is_refused_with_its_reason() {
+        let grows = format!("http://h/{}", "ä".repeat(400));
         for (text, part) in [
+            (grows.as_str(), "longer"),
             ("ftp://h/", "scheme \"ftp\""),
             ("file:///etc/passwd", "scheme"),
             ("gopher://h", "scheme"),
