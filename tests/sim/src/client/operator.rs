@@ -1,11 +1,16 @@
 //! Operators, who act truthfully: they look into the participants' books first.
 
+use std::time::Duration;
+
 use amends_core::definition::Starts;
 use amends_core::saga::{CallState, Command, Decision, Op, Saga, Status};
 use amends_core::{SagaId, StepIndex};
 
 use super::{Client, ask};
 use crate::cluster::Cluster;
+
+/// How often an operator looks for a step to leave out.
+const SKIP_LOOKS: usize = 10;
 
 impl Client {
     /// Finds out what became of a call that waits or is stuck, and says so. Pauses the saga for as
@@ -32,14 +37,27 @@ impl Client {
         }
     }
 
-    /// Leaves a step out.
+    /// Leaves a step out: one whose call waits, if there is one before long.
     pub(super) async fn skip(&self, id: &SagaId) {
-        let detail = self.until_answered(async |engine| engine.saga(id).await.ok()).await;
-        let Some(detail) = detail else { return };
-        let count = detail.saga.definition().steps.len();
-        if count > 0 {
-            let step = detail.saga.definition().steps[self.chance.below(count)].id.clone();
-            self.command(id, &Command::Skip { step }).await;
+        for _ in 0..SKIP_LOOKS {
+            let detail = self.until_answered(async |engine| engine.saga(id).await.ok()).await;
+            let Some(detail) = detail.filter(|detail| !detail.saga.status().is_terminal()) else {
+                return;
+            };
+            let steps = &detail.saga.definition().steps;
+            let waiting = detail.saga.calls().find(|(_, op, call)| {
+                op.is_forward() && matches!(call.state, CallState::Waiting { .. })
+            });
+            let step = match waiting {
+                Some((step, ..)) => &detail.saga.definition().step(step).id,
+                None if !steps.is_empty() && self.chance.is(0.2) => &self.chance.one_of(steps).id,
+                None => {
+                    self.idle(Duration::from_millis(300)).await;
+                    continue;
+                }
+            };
+            self.command(id, &Command::Skip { step: step.clone() }).await;
+            return;
         }
     }
 }
