@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 /// Seeds from which on everything must have been seen.
 const ENOUGH: u64 = 300;
 
-/// What a batch of [`ENOUGH`] seeds must have seen.
+/// What a batch of 300 seeds or more must have seen.
 pub const SOMETIMES: &[&str] = &[
     "completed",
     "compensated",
