@@ -9,7 +9,7 @@ use amends_ports::store::{self, StoredDefinition};
 use parking_lot::Mutex;
 
 use crate::engine::Inner;
-use crate::kept::Kept;
+use crate::kept::{Kept, estimate};
 
 /// How long the newest version of a name is believed without asking the store: another
 /// coordinator may have stored a newer one. This one forgets at once what it replaces itself.
@@ -27,7 +27,7 @@ pub(crate) struct Definitions {
 impl Definitions {
     /// Keeps a definition that was compiled elsewhere.
     pub(crate) fn keep(&self, definition: &Arc<Definition>) {
-        let (digest, bytes) = (definition.digest.clone(), definition.source.as_str().len());
+        let (digest, bytes) = (definition.digest.clone(), estimate(definition.source.as_str()));
         self.compiled.lock().insert(digest, bytes, Arc::clone(definition));
     }
 
@@ -87,7 +87,7 @@ impl Inner {
         };
         let definition = self.definitions.compile(&stored)?;
         if version.is_none() {
-            let bytes = definition.source.as_str().len();
+            let bytes = estimate(definition.source.as_str());
             let newest = (now, stored.clone(), Arc::clone(&definition));
             self.definitions.newest.lock().insert(name.clone(), bytes, newest);
         }

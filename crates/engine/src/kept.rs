@@ -7,14 +7,24 @@ use std::hash::Hash;
 /// Most definitions that are kept.
 const KEPT_MAX: usize = 4_096;
 
-/// Most bytes of the documents that they were compiled from. What a document of nothing but
-/// expressions is compiled to takes up to a hundred times its bytes.
-const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Most bytes that they take together, as [`estimate`] has it.
+const KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What an expression is compiled to; measured. It may have been four bytes.
+const EXPRESSION_BYTES: usize = 1_024;
+
+/// What the rest of a document becomes, for each of its bytes.
+const BYTES_PER_BYTE: usize = 4;
+
+/// What is compiled from a document takes about so many bytes.
+pub(crate) fn estimate(document: &str) -> usize {
+    document.len() * BYTES_PER_BYTE + document.matches("${").count() * EXPRESSION_BYTES
+}
 
 /// What was made of documents.
 #[derive(Debug)]
 pub(crate) struct Kept<K, V> {
-    /// With the length of its document.
+    /// With its bytes.
     entries: HashMap<K, (usize, V)>,
     bytes: usize,
 }
@@ -34,8 +44,8 @@ impl<K: Eq + Hash, V> Kept<K, V> {
         self.entries.get(key).map(|(_, value)| value)
     }
 
-    /// Keeps what was made of a document of so many bytes. If there is no room, everything else
-    /// is forgotten: what is in use stays alive through its users, and the rest is read again.
+    /// Keeps what takes so many bytes. If there is no room, everything else is forgotten: what is
+    /// in use stays alive through its users, and the rest is read again.
     pub(crate) fn insert(&mut self, key: K, bytes: usize, value: V) {
         self.remove(&key);
         if self.entries.len() >= KEPT_MAX || self.bytes + bytes > KEPT_BYTES_MAX {
@@ -69,13 +79,13 @@ mod tests {
             assert!(kept.entries.len() <= KEPT_MAX && kept.get(&number).is_some());
         }
         for number in 0..100 {
-            kept.insert(number, 256 * 1024, ());
+            kept.insert(number, 4 * 1024 * 1024, ());
             let bytes: usize = kept.entries.values().map(|(bytes, ())| bytes).sum();
             assert!(bytes <= KEPT_BYTES_MAX && bytes == kept.bytes, "{bytes}");
         }
         // The same again takes no more room.
         for _ in 0..100 {
-            kept.insert(99, 256 * 1024, ());
+            kept.insert(99, 4 * 1024 * 1024, ());
         }
         assert!(kept.get(&98).is_some());
         kept.remove(&99);

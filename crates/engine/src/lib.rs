@@ -21,6 +21,7 @@ mod guards;
 mod inbox;
 mod interactive;
 mod journal;
+mod kept;
 mod live;
 mod locks;
 mod message;
