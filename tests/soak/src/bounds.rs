@@ -27,6 +27,8 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("engine.park-after", "500ms"),
     ("engine.poll-every", "100ms"),
     ("engine.retention", "2s"),
+    // Not one of the bounds: on a machine with other work a command may take long.
+    ("engine.command-timeout", "20s"),
     ("telemetry.log-filter", "warn"),
 ];
 

@@ -27,11 +27,14 @@ use crate::tally::Tally;
 /// Longest wait for the sagas of the load to end, and for the server to leave.
 const CALM_MAX: Duration = Duration::from_mins(2);
 
+/// Lines of the server's log that are shown when something is wrong.
+const LOG_LINES: usize = 30;
+
 /// A soak at the edge of every bound.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// How long.
-    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(20..))]
+    /// How long: the first quarter, in which memory still grows, needs more than a minute.
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u64).range(300..))]
     seconds: u64,
 }
 
@@ -43,7 +46,11 @@ async fn main() -> anyhow::Result<ExitCode> {
     println!("soak: {seconds} s against {}", server.url());
     let tally = Arc::new(Tally::default());
     let mut load = Load::start(&server.url(), Arc::clone(&tally)).await?;
-    let samples = watch::watch(&server, &tally, Duration::from_secs(seconds)).await?;
+    let samples = tokio::select! {
+        samples = watch::watch(&server, &tally, Duration::from_secs(seconds)) => samples?,
+        // Returning here ends the server, too.
+        _ = tokio::signal::ctrl_c() => anyhow::bail!("it was asked to leave"),
+    };
     load.stop().await;
 
     let mut wrong = samples.judge();
@@ -55,6 +62,11 @@ async fn main() -> anyhow::Result<ExitCode> {
     println!("{tally}");
     for what in &wrong {
         println!("wrong: {what}");
+    }
+    if !wrong.is_empty() {
+        let log = server.log();
+        let skipped = log.lines().count().saturating_sub(LOG_LINES);
+        log.lines().skip(skipped).for_each(|line| println!("log: {line}"));
     }
     println!("{}", summary(seconds, &tally, &samples));
     Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

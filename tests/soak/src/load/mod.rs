@@ -59,6 +59,7 @@ impl Load {
         }
         tasks.spawn(sagas::long(asker.clone()));
         tasks.spawn(sagas::labels(asker.clone()));
+        tasks.spawn(sagas::expressions(asker.clone()));
         tasks.spawn(sagas::journals(asker.clone()));
         tasks.spawn(clients::read(asker.clone()));
         tasks.spawn(clients::nonsense(asker.clone()));

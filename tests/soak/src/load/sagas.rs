@@ -97,6 +97,25 @@ pub(super) async fn labels(asker: Asker) {
     }
 }
 
+/// Definitions of many expressions, each another one: what they are compiled to is far larger than
+/// they are.
+pub(super) async fn expressions(asker: Asker) {
+    let body = "${input}x".repeat(40);
+    let step = |index: usize| {
+        json!({
+            "id": format!("s{index}"), "participant": "soak",
+            "action": { "path": "/refuse", "body": body }, "compensation": "none",
+        })
+    };
+    let steps: Vec<Value> = (0..100).map(step).collect();
+    for number in 0_u64.. {
+        let definition = json!({ "name": format!("expressions-{number}"), "steps": steps });
+        let body = json!({ "definition": definition, "input": number });
+        asker.post("a saga of expressions", "/v1/sagas", &body).await;
+        tokio::time::sleep(REST * 25).await;
+    }
+}
+
 /// One saga with a journal of more facts than are retried for, suspended at its end and then
 /// abandoned; its journal is read page by page.
 pub(super) async fn journals(asker: Asker) {
