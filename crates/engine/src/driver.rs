@@ -89,7 +89,7 @@ pub(crate) fn prepare(
     saga: Saga,
     header: Header,
 ) -> Option<Driver> {
-    let messages = inner.live.insert(saga.id(), work.owned().partition())?;
+    let messages = inner.live.insert(saga.id(), work.owned())?;
     inner.metrics.live(inner.live.count());
     Some(Driver {
         inner: Arc::clone(inner),
@@ -142,7 +142,7 @@ impl Driver {
         let owned = Arc::clone(self.work.owned());
         let exit = owned.run(self.drive(first, tokens)).await;
         if !matches!(exit, Some(Exit::Done)) {
-            self.inner.live.remove(self.saga.id());
+            self.inner.live.remove(self.saga.id(), &owned);
             // Under a lease that is over somebody else reads the saga. Else nobody would.
             if !owned.is_lost() {
                 tracing::error!(saga.id = %self.saga.id(), "a saga's write was refused under a lease that holds; its partition is read anew");
@@ -168,7 +168,7 @@ impl Driver {
                 return Exit::Lost;
             }
             if self.saga.status().is_terminal() {
-                self.inner.live.remove(self.saga.id());
+                self.inner.live.remove(self.saga.id(), self.work.owned());
                 self.finish();
                 return Exit::Done;
             }

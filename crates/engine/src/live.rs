@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use amends_core::saga::{Actor, Answer, Command, Op};
@@ -10,6 +11,7 @@ use amends_ports::store::{InboxId, Partition};
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::ownership::Owned;
 use crate::{CommandError, CompleteError, SagaDetail};
 
 /// Messages that may wait for one saga.
@@ -55,8 +57,21 @@ pub(crate) enum CompleteReply {
 
 #[derive(Debug)]
 struct Entry {
-    partition: Partition,
+    /// The lease that it is driven under.
+    owned: Arc<Owned>,
     sender: mpsc::Sender<Message>,
+}
+
+/// What became of telling a driver that its saga's row was set back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Telling {
+    /// It was told.
+    Told,
+    /// It can't be told now: it is swamped, or drives under a lease that is over and is about to
+    /// notice.
+    Later,
+    /// There is none.
+    Nobody,
 }
 
 /// The table of sagas in memory: at most one driver a saga.
@@ -91,14 +106,14 @@ impl Live {
     pub(crate) fn insert(
         &self,
         saga_id: &SagaId,
-        partition: Partition,
+        owned: &Arc<Owned>,
     ) -> Option<mpsc::Receiver<Message>> {
         let mut shard = self.shard(saga_id).lock();
         if shard.contains_key(saga_id) {
             return None;
         }
         let (sender, receiver) = mpsc::channel(MESSAGES_MAX);
-        shard.insert(saga_id.clone(), Entry { partition, sender });
+        shard.insert(saga_id.clone(), Entry { owned: Arc::clone(owned), sender });
         self.count.fetch_add(1, Ordering::Relaxed);
         Some(receiver)
     }
@@ -114,9 +129,14 @@ impl Live {
         }
     }
 
-    /// Whether a saga has a driver.
-    pub(crate) fn contains(&self, saga_id: &SagaId) -> bool {
-        self.shard(saga_id).lock().contains_key(saga_id)
+    /// Tells a saga's driver under this lease that the row was set back. One under an earlier lease
+    /// would take the word with it when it goes.
+    pub(crate) fn tell_woken(&self, saga_id: &SagaId, owned: &Arc<Owned>) -> Telling {
+        let shard = self.shard(saga_id).lock();
+        let Some(entry) = shard.get(saga_id) else { return Telling::Nobody };
+        let is_told =
+            Arc::ptr_eq(&entry.owned, owned) && entry.sender.try_send(Message::Woken).is_ok();
+        if is_told { Telling::Told } else { Telling::Later }
     }
 
     /// Takes a driver out, unless a message waits for it. Messages are handed over under the
@@ -134,10 +154,13 @@ impl Live {
         true
     }
 
-    /// Takes a driver out; what waits for it is dropped, and its senders see that.
-    pub(crate) fn remove(&self, saga_id: &SagaId) {
+    /// Takes the driver under this lease out, not its successor's; what waits for it is dropped, and
+    /// its senders see that.
+    pub(crate) fn remove(&self, saga_id: &SagaId, owned: &Arc<Owned>) {
         let mut shard = self.shard(saga_id).lock();
-        self.forget(&mut shard, saga_id);
+        if shard.get(saga_id).is_some_and(|entry| Arc::ptr_eq(&entry.owned, owned)) {
+            self.forget(&mut shard, saga_id);
+        }
     }
 
     fn forget(&self, shard: &mut HashMap<SagaId, Entry>, saga_id: &SagaId) {
@@ -153,7 +176,7 @@ impl Live {
         let mut held = BTreeMap::new();
         for shard in &self.shards {
             let shard = shard.lock();
-            let own = shard.iter().filter(|(_, entry)| entry.partition == partition);
+            let own = shard.iter().filter(|(_, entry)| entry.owned.partition() == partition);
             held.extend(own.map(|(id, entry)| (id.clone(), entry.sender.clone())));
         }
         for sender in held.values() {

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use crate::driver;
 use crate::engine::Inner;
 use crate::journal::Change;
-use crate::live::{CommandReply, CompleteReply, Message};
+use crate::live::{CommandReply, CompleteReply, Message, Telling};
 use crate::message::{InboxMessage, InboxResult};
 use crate::ownership::Work;
 
@@ -105,7 +105,7 @@ impl Inner {
         for own in self.ownership.ready().into_iter().filter(|own| own.take_strays()) {
             self.journal.flush().await;
             // One that is in memory is told that its row was set back, if that is what was lost.
-            let is_driven = |saga_id: &SagaId| self.live.send(saga_id, Message::Woken).is_ok();
+            let is_driven = |saga_id: &SagaId| self.live.tell_woken(saga_id, &own) == Telling::Told;
             let _ = own.run(self.recover(&own, is_driven)).await;
         }
     }
@@ -158,20 +158,22 @@ impl Inner {
             return;
         };
         // A driver that is just leaving memory is told that the row was set back; one that has
-        // left has given the place free.
-        let mut woken = Message::Woken;
-        while let Err(back) = self.live.send(&stored.saga_id, woken) {
-            woken = back;
-            if !self.live.contains(&stored.saga_id) {
-                if let Some(driver) = driver::prepare(self, work, saga, header) {
-                    if let Some(message) = message {
-                        let _ = self.live.send(&stored.saga_id, message);
+        // left has given the place free. One under a lease that is over is waited for: it drives
+        // nothing any more, but may not have been told so yet.
+        loop {
+            match self.live.tell_woken(&stored.saga_id, work.owned()) {
+                Telling::Told => break,
+                Telling::Later => self.clock.sleep(Duration::from_millis(5)).await,
+                Telling::Nobody => {
+                    if let Some(driver) = driver::prepare(self, work, saga, header) {
+                        if let Some(message) = message {
+                            let _ = self.live.send(&stored.saga_id, message);
+                        }
+                        self.tasks.spawn(driver.run(handled, None));
                     }
-                    self.tasks.spawn(driver.run(handled, None));
+                    return;
                 }
-                return;
             }
-            self.clock.sleep(Duration::from_millis(5)).await;
         }
         if let Some(message) = message {
             let _ = self.live.send(&stored.saga_id, message);

@@ -5,19 +5,20 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use amends_core::definition::{
     Branch, BranchDocument, BranchWork, NestedSaga, Registry, parse, parse_branch,
 };
-use amends_core::saga::{Accepted, Command, Handled, Input, Record, Saga, Status};
+use amends_core::saga::{Accepted, Answer, Command, Handled, Input, Record, Saga, Status};
 use amends_core::{Json, SagaId, StepId};
 use amends_engine::{Chosen, Engine, Submission, SubmitError};
 use amends_ports::store::{Batch, CoordinatorId, Epoch, Header, Lease, NewSaga, Partition, Wake};
-use amends_ports::testing::{Fault, ScriptedParticipants};
+use amends_ports::testing::{Fault, MemoryStore, ScriptedParticipants};
 use amends_ports::{Clock, Store};
 use serde_json::{Value, json};
-use support::{World, assert_ends, operator, order, register, submission};
+use support::{World, assert_ends, operator, order, register, start_saga, submission};
 
 async fn begin(engine: &Engine, id: &str) -> SagaId {
     let document = json!({ "name": "checkout", "mode": "interactive" });
@@ -175,4 +176,40 @@ async fn write(world: &World, saga: &Saga, records: &[Record]) {
     let batch = Batch { leases: leases.clone(), accepts: vec![new], ..Batch::default() };
     world.store.write(&batch).await.unwrap();
     world.store.release(&leases).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_driver_that_notices_late_that_its_lease_is_lost_keeps_nobody_from_its_saga() {
+    let (entered, has_entered) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(Some((entered, released)));
+    let participants = ScriptedParticipants::answering(move |_| {
+        // The first call holds up the thread that drives its saga.
+        if let Some((entered, released)) = held.lock().unwrap().take() {
+            entered.send(()).unwrap();
+            let _ = released.recv_timeout(Duration::from_secs(20));
+        }
+        Answer::succeeded(None)
+    });
+    let mut world = World::new(participants);
+    world.store = Arc::new(MemoryStore::new(1, world.clock.clone()));
+    let engine = world.start().await;
+    let order = register(&engine, &order()).await;
+    let slow = start_saga(&engine, &order, "slow").await;
+    tokio::task::spawn_blocking(move || has_entered.recv()).await.unwrap().unwrap();
+
+    // The partition is taken anew, and both sagas are read again, in order of id, while one of
+    // them is still being driven.
+    world.store.fail_next_write(Fault::UnknownApplied);
+    let until_read = async {
+        while !world.participants.calls().iter().any(|call| call.key.saga_id.as_str() == "before") {
+            world.clock.sleep(Duration::from_millis(1)).await;
+        }
+        release.send(()).unwrap();
+    };
+    let (before, ()) = tokio::join!(engine.submit(submission(&order, "before")), until_read);
+    assert!(before.is_ok(), "{before:?}");
+
+    let ended = assert_ends(&engine, &slow, Status::Completed);
+    tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
 }

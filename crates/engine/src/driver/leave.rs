@@ -21,7 +21,7 @@ impl Driver {
         }
         if self.is_held {
             // The row says that the saga is in memory, so the next owner takes it over.
-            self.inner.live.remove(self.saga.id());
+            self.inner.live.remove(self.saga.id(), self.work.owned());
             return Some(Exit::Done);
         }
         if !self.polls.is_empty()
