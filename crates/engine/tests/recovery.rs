@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use amends_core::SagaId;
 use amends_core::saga::{Answer, Command, Status};
-use amends_engine::SubmitError;
+use amends_engine::{Submission, SubmitError};
 use amends_ports::testing::{Fault, MemoryStore, ScriptedAnswer, ScriptedParticipants};
 use amends_ports::{Clock, Store};
 use support::{World, assert_ends, ended, operator, order, register, start_saga, submission};
@@ -48,6 +48,29 @@ async fn a_drained_coordinator_hands_its_sagas_over_at_once() {
     // Calls in flight were heard out, so nothing was called twice.
     assert_eq!(world.participants.calls().len(), 80);
     assert_all_calls_made(&world, 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hand_over_waits_for_sagas_that_are_being_claimed() {
+    const ANSWERED_AFTER: Duration = Duration::from_secs(3);
+    let world = World::new(ScriptedParticipants::new());
+    let first = world.start().await;
+    let order = register(&first, &order()).await;
+    let due = world.clock.now().after(Duration::from_mins(1));
+    let later = Submission { start_at: Some(due), ..submission(&order, "s0") };
+    first.submit(later).await.unwrap();
+    world.clock.sleep(Duration::from_mins(1)).await;
+    world.store.set_claim_delay(ANSWERED_AFTER);
+    // The next look claims it.
+    world.clock.sleep(world.config.poll_every + Duration::from_millis(1)).await;
+    let began = world.clock.now();
+    first.drain().await;
+    let took = world.clock.now().since(began);
+    assert!(took > ANSWERED_AFTER / 2, "given away after {took:?}");
+    world.store.set_claim_delay(Duration::ZERO);
+    let second = world.start().await;
+    assert_ends(&second, &SagaId::new("s0").unwrap(), Status::Completed).await;
+    assert_all_calls_made(&world, 1);
 }
 
 #[tokio::test(start_paused = true)]

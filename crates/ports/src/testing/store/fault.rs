@@ -30,6 +30,7 @@ pub(super) struct Faults {
     pub(super) queue: VecDeque<Fault>,
     pub(super) choose: Option<Box<Choose>>,
     pub(super) write_delay: Duration,
+    pub(super) claim_delay: Duration,
 }
 
 impl Faults {

@@ -74,6 +74,11 @@ impl MemoryStore {
         self.faults.lock().write_delay = delay;
     }
 
+    /// Lets the answer to every claim of what is due take this long after it has happened.
+    pub fn set_claim_delay(&self, delay: Duration) {
+        self.faults.lock().claim_delay = delay;
+    }
+
     /// Shows every change of the store, through any link, to `watcher` from now on, at the moment in
     /// which it happens.
     pub fn watch(&self, watcher: impl FnMut(Change<'_>) + Send + 'static) {

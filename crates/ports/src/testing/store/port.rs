@@ -110,7 +110,12 @@ impl Store for MemoryStore {
     }
 
     async fn claim_due(&self, leases: &[Lease], limit: u16) -> Result<Vec<StoredSaga>, Error> {
-        Ok(self.up()?.claim_due(leases, limit, self.clock.now()))
+        let claimed = self.up()?.claim_due(leases, limit, self.clock.now());
+        let delay = self.faults.lock().claim_delay;
+        if !delay.is_zero() {
+            self.clock.sleep(delay).await;
+        }
+        Ok(claimed)
     }
 
     async fn claim_one(
