@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use anyhow::Context as _;
 use tempfile::TempDir;
 
-use crate::program::{LIMIT, POLL_EVERY, Programs, STARTS_MAX, data_of, run};
-use crate::{Child, free_port};
+use crate::program::{LIMIT, POLL_EVERY, Programs, data_of, run};
+use crate::{Child, on_free_port};
 
 /// A running server with an empty database `amends`, which does not wait for the disk; dropping it
 /// kills it and deletes its files.
@@ -41,9 +41,11 @@ impl MariaDb {
         let programs = programs()?;
         let home = programs.make_home("amends-mariadb-")?;
         let mut install = programs.command("mariadb-install-db");
+        // Not the common directory for temporary files: a server that starts clears it of others'.
         install
             .arg("--no-defaults")
             .arg(format!("--datadir={}", data_of(&home).display()))
+            .arg(format!("--tmpdir={}", home.path().display()))
             .args(["--auth-root-authentication-method=normal", "--skip-test-db"])
             .args(["--skip-name-resolve", "--innodb-log-file-size=8M"])
             .current_dir(home.path());
@@ -95,15 +97,11 @@ impl MariaDb {
     }
 
     async fn start_on_a_free_port(&mut self) -> anyhow::Result<()> {
-        let mut last = None;
-        for _ in 0..STARTS_MAX {
-            self.port = free_port()?;
-            match self.launch().await {
-                Ok(()) => return Ok(()),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(|| anyhow::anyhow!("never tried")))
+        on_free_port(async |port| {
+            self.port = port;
+            self.launch().await
+        })
+        .await
     }
 
     async fn launch(&mut self) -> anyhow::Result<()> {
@@ -143,6 +141,7 @@ impl MariaDb {
             .args(["--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=32M"])
             .args(["--innodb-fast-shutdown=2", "--performance-schema=OFF", "--skip-log-bin"])
             .arg(format!("--datadir={}", data_of(&self.home).display()))
+            .arg(format!("--tmpdir={}", self.home.path().display()))
             .arg(format!("--pid-file={}", self.home.path().join("pid").display()))
             .arg(format!("--port={}", self.port))
             .args(&self.settings);

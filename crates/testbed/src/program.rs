@@ -13,8 +13,6 @@ use tempfile::TempDir;
 pub(crate) const LIMIT: Duration = Duration::from_mins(1);
 /// Time between two looks at a server that starts.
 pub(crate) const POLL_EVERY: Duration = Duration::from_millis(10);
-/// Ports tried when others take them first.
-pub(crate) const STARTS_MAX: u32 = 5;
 
 /// Where the programs of a server are and how they are run.
 #[derive(Clone, Debug)]

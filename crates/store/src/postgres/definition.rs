@@ -78,7 +78,7 @@ impl PostgresStore {
         let mut retries = self.lists.retries();
         let rows = loop {
             match self.lists.fetch(put).await {
-                Err(failure) if failure.is_duplicate() && retries.again() => {}
+                Err(failure) if failure.is_duplicate() && retries.again().await => {}
                 answer => break answer?,
             }
         };

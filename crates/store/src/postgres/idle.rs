@@ -58,7 +58,7 @@ impl PostgresStore {
             failpoint!("postgres.forget.after-commit");
             session.keep_unless_spoilt(is_over.as_ref().err());
             match forgotten.and_then(|count| is_over.map(|()| count)) {
-                Err(Failure::Conflict(_)) if retries.again() => {}
+                Err(Failure::Conflict(_)) if retries.again().await => {}
                 answer => return Ok(answer?),
             }
         }

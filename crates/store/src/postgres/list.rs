@@ -61,7 +61,7 @@ impl PostgresStore {
             let answer = session.fetch(sql.build().persistent(false)).await;
             session.keep_unless_spoilt(answer.as_ref().err());
             match answer {
-                Err(Failure::Conflict(_)) if retries.again() => {}
+                Err(Failure::Conflict(_)) if retries.again().await => {}
                 answer => break answer?,
             }
         };

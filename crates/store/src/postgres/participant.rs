@@ -61,7 +61,7 @@ impl PostgresStore {
                 Err(failure) => Err(failure),
             };
             match end(session, answer).await {
-                Err(Failure::Conflict(_)) if retries.again() => {}
+                Err(Failure::Conflict(_)) if retries.again().await => {}
                 answer => return Ok(answer?),
             }
         }
@@ -78,7 +78,7 @@ impl PostgresStore {
             let answer =
                 answer.map(|rows| Change { answer: !rows.is_empty(), is_made: !rows.is_empty() });
             match end(session, answer).await {
-                Err(Failure::Conflict(_)) if retries.again() => {}
+                Err(Failure::Conflict(_)) if retries.again().await => {}
                 answer => return Ok(answer?),
             }
         }

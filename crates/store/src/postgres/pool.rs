@@ -4,13 +4,14 @@
 //! that a dropped future left in the middle of a transaction. Here a connection is used again
 //! only if its last use came to a clean end; otherwise it is closed.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
 use sqlx::{ConnectOptions as _, Executor as _, Postgres};
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::generation::Generation;
 use super::{Failure, PostgresOptions, row};
@@ -24,20 +25,36 @@ const IDLE_MAX: Duration = Duration::from_mins(5);
 const ANSWER_GRACE: Duration = Duration::from_secs(2);
 /// How often a transaction is done again that another one was in the way of.
 const CONFLICTS_MAX: u32 = 20;
+/// Longest pause before the third time, in microseconds; twice as long before each further one.
+const PAUSE_FIRST: u64 = 2_000;
+/// Longest pause before any, in microseconds.
+const PAUSE_MAX: u64 = 64_000;
 
 /// How often, and until when, a transaction is done again.
 #[derive(Debug)]
 pub(super) struct Retries {
     left: u32,
+    /// Longest pause before the next, in microseconds.
+    pause: u64,
     until: Instant,
 }
 
 impl Retries {
-    /// Whether it is to be done once more.
-    pub(super) fn again(&mut self) -> bool {
+    /// Whether it is to be done once more. The second time comes at once; then there are pauses of
+    /// chance, since who waits for as long as the other meets it again.
+    pub(super) async fn again(&mut self) -> bool {
         self.left = self.left.saturating_sub(1);
+        if self.pause > 0 {
+            sleep(Duration::from_micros(chance() % self.pause)).await;
+        }
+        self.pause = (self.pause * 2).clamp(PAUSE_FIRST, PAUSE_MAX);
         self.left > 0 && Instant::now() < self.until
     }
+}
+
+/// Any number; each new `RandomState` has keys of its own.
+fn chance() -> u64 {
+    RandomState::new().hash_one(())
 }
 
 /// Some connections with the same settings.
@@ -94,7 +111,8 @@ impl Pool {
     }
 
     pub(super) fn retries(&self) -> Retries {
-        Retries { left: CONFLICTS_MAX, until: Instant::now() + self.use_timeout }
+        let until = Instant::now() + self.use_timeout;
+        Retries { left: CONFLICTS_MAX, pause: 0, until }
     }
 
     /// A connection, when one is free.
@@ -128,7 +146,7 @@ impl Pool {
             let answer = session.fetch(query()).await;
             session.keep_unless_spoilt(answer.as_ref().err());
             match answer {
-                Err(Failure::Conflict(_)) if retries.again() => {}
+                Err(Failure::Conflict(_)) if retries.again().await => {}
                 other => return other,
             }
         }

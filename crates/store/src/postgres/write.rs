@@ -63,7 +63,7 @@ impl PostgresStore {
                     self.generation.remember(batch, &written);
                     return Ok(written);
                 }
-                Err(Stop::Conflict(_)) if retries.again() => {}
+                Err(Stop::Conflict(_)) if retries.again().await => {}
                 Err(Stop::Fenced) => return Err(self.fenced(batch, &leases).await),
                 Err(Stop::Conflict(failure) | Stop::Nothing(failure)) => {
                     return Err(WriteError::Unavailable(failure.into_source()));
