@@ -7,7 +7,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use amends_testbed::{Child, Namespace, free_port};
+use amends_testbed::{Child, Namespace, on_free_port};
 use anyhow::Context as _;
 use tempfile::TempDir;
 
@@ -15,8 +15,6 @@ use crate::{Client, amends, until};
 
 /// Longest wait for a server that starts: debug builds on busy machines are slow.
 const START_MAX: Duration = Duration::from_mins(1);
-/// Ports tried when others take them first.
-const STARTS_MAX: u32 = 5;
 /// Lines of the log that a failed test shows.
 const TAIL_LINES: usize = 60;
 
@@ -87,17 +85,14 @@ impl Server {
         let environment = Vec::new();
         let mut server =
             Self { process: None, program, options, environment, port: 0, home, network };
-        let mut last = None;
-        for _ in 0..STARTS_MAX {
-            server.port = free_port()?;
-            server.launch()?;
-            match server.until_ready().await {
-                Ok(()) => return Ok(server),
-                Err(error) => last = Some(error),
-            }
+        on_free_port(async |port| {
             server.process = None;
-        }
-        Err(last.unwrap_or_else(|| anyhow::anyhow!("never tried")))
+            server.port = port;
+            server.launch()?;
+            server.until_ready().await
+        })
+        .await?;
+        Ok(server)
     }
 
     /// Its base URL.

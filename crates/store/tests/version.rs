@@ -2,21 +2,20 @@
 //! journals goes up, and what becomes of a saga that a release can't read.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amends_core::definition::Digest;
-use amends_core::saga::{Event, JournalFormat, Record, Status};
-use amends_core::{DefinitionName, SagaId, Timestamp};
+use amends_core::saga::{Event, JournalFormat, Record};
+use amends_core::{SagaId, Timestamp};
 use amends_ports::Store;
-use amends_ports::store::{Batch, CoordinatorId, Error, Header, Lease, NewSaga, Wake};
+use amends_ports::store::{Batch, CoordinatorId, Error, Lease, NewSaga, Wake};
 use amends_store::postgres::{COLD, PostgresOptions, PostgresStore};
 use amends_store::sqlite::{SqliteOptions, SqliteStore};
 use amends_store::{Formats, OpenError};
 use amends_testbed::Postgres;
 use sqlx::{Connection as _, Executor as _, PgConnection, SqliteConnection};
 
+mod sagas;
 mod server;
 
 const LONG: Duration = Duration::from_mins(10);
@@ -260,27 +259,8 @@ async fn an_unreadable_saga_stands_alone_on_sqlite() {
 fn new_saga(text: &str, lease: Lease, wake: Wake) -> NewSaga {
     let started = Record { at: Timestamp(0), event: Event::Started };
     NewSaga {
-        saga_id: SagaId::new(text).unwrap(),
         partition: lease.partition,
-        definition: Digest("d".to_owned()),
-        definition_name: DefinitionName::new("transfer").unwrap(),
-        definition_version: Some(1),
-        labels: BTreeMap::new(),
-        lock_keys: Vec::new(),
-        grant: true,
-        idempotency_key: None,
-        request_digest: "r".to_owned(),
-        created_at: Timestamp(0),
-        header: Header {
-            status: Status::Running,
-            paused: false,
-            step: None,
-            reason: None,
-            updated_at: Timestamp(0),
-            ended_at: None,
-            wake,
-        },
         records: serde_json::to_string(&[started]).unwrap(),
-        record_count: 1,
+        ..sagas::new_saga(text, 0, wake)
     }
 }

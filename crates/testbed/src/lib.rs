@@ -22,7 +22,7 @@ pub use child::Child;
 pub use disk::SmallDisk;
 pub use mariadb::MariaDb;
 pub use namespace::{Direction, Namespace};
-pub use port::free_port;
+pub use port::{free_port, on_free_port};
 pub use postgres::{DiskLimit, Postgres, PostgresOptions, Standby};
 pub use privilege::NotPermitted;
 pub use proxy::FaultProxy;

@@ -11,6 +11,9 @@ const PORTS: RangeInclusive<u16> = 10_000..=32_767;
 /// Ports tried before giving up.
 const TRIES_MAX: u32 = 200;
 
+/// Starts on ports that others took first, before giving up.
+const STARTS_MAX: u32 = 5;
+
 /// A port on 127.0.0.1, below 32768, that nobody listened on a moment ago.
 ///
 /// Another process may take it before the caller does: whoever starts a server there must check
@@ -27,6 +30,25 @@ pub fn free_port() -> anyhow::Result<u16> {
         }
     }
     anyhow::bail!("no free port found in {PORTS:?} after {TRIES_MAX} tries")
+}
+
+/// Starts something on a free port; on another one if that fails, since somebody else may have taken
+/// the first.
+///
+/// # Errors
+///
+/// The error of the last of five starts.
+pub async fn on_free_port<T>(
+    mut start: impl AsyncFnMut(u16) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let mut last = None;
+    for _ in 0..STARTS_MAX {
+        match start(free_port()?).await {
+            Ok(started) => return Ok(started),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| anyhow::anyhow!("never tried")))
 }
 
 fn any_port() -> u16 {

@@ -9,14 +9,12 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::clock::OwnClock;
-use crate::{Child, free_port};
+use crate::{Child, on_free_port};
 
 /// Longest time a start or stop may take.
 const LIMIT: Duration = Duration::from_secs(30);
 /// Time between two looks at a server that starts.
 const POLL_EVERY: Duration = Duration::from_millis(10);
-/// Ports tried when others take them first.
-const STARTS_MAX: u32 = 5;
 
 /// A running server that keeps nothing on disk; dropping it kills it.
 #[derive(Debug)]
@@ -71,15 +69,12 @@ impl Redis {
         let home = tempfile::Builder::new().prefix("amends-redis-").tempdir()?;
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
         let mut redis = Self { server: None, home, port: 0, arguments, clock };
-        let mut last = None;
-        for _ in 0..STARTS_MAX {
-            redis.port = free_port()?;
-            match redis.launch().await {
-                Ok(()) => return Ok(redis),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(|| anyhow::anyhow!("never tried")))
+        on_free_port(async |port| {
+            redis.port = port;
+            redis.launch().await
+        })
+        .await?;
+        Ok(redis)
     }
 
     /// Its URL, with the password of the default user if it has one.

@@ -129,8 +129,8 @@ impl Generation {
                 .into(),
             ));
         }
-        let before = raise(connection, server).await?;
-        if known.is_some() || before.is_some() {
+        let is_raised = raise(connection, server).await?;
+        if known.is_some() || is_raised {
             self.report(connection, server).await?;
         }
         *lock(&self.known) = Some(server);
@@ -192,8 +192,8 @@ async fn server_of(connection: &mut PgConnection) -> Result<Option<Server>, Fail
     Ok(row::get::<Option<i64>>(&answer, 1)?.map(|timeline| Server { system, timeline }))
 }
 
-/// Notes the server. If another one was noted, raises epochs and tokens, and answers which.
-async fn raise(connection: &mut PgConnection, server: Server) -> Result<Option<String>, Failure> {
+/// Notes the server. If another one was noted, raises epochs and tokens. Answers whether it was.
+async fn raise(connection: &mut PgConnection, server: Server) -> Result<bool, Failure> {
     connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED").await.map_err(Failure::of)?;
     let name = server.to_string();
     connection.execute(sqlx::query(NOTE).bind(&name)).await.map_err(Failure::of)?;
@@ -207,7 +207,7 @@ async fn raise(connection: &mut PgConnection, server: Server) -> Result<Option<S
     failpoint!("postgres.server.before-commit");
     connection.execute("COMMIT").await.map_err(Failure::of)?;
     failpoint!("postgres.server.after-commit");
-    Ok(is_other.then_some(noted))
+    Ok(is_other)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

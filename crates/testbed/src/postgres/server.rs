@@ -11,8 +11,8 @@ use tempfile::TempDir;
 
 use super::PostgresOptions;
 use super::files::{copy, programs, template};
-use crate::program::{LIMIT, POLL_EVERY, Programs, STARTS_MAX, data_of, run};
-use crate::{Child, SmallDisk, family, free_port};
+use crate::program::{LIMIT, POLL_EVERY, Programs, data_of, run};
+use crate::{Child, SmallDisk, family, on_free_port};
 
 /// A running server with an empty database `amends`; dropping it kills it and deletes its files.
 #[derive(Debug)]
@@ -236,15 +236,11 @@ impl Postgres {
     }
 
     pub(super) async fn start_on_a_free_port(&mut self) -> anyhow::Result<()> {
-        let mut last = None;
-        for _ in 0..STARTS_MAX {
-            self.port = free_port()?;
-            match self.launch().await {
-                Ok(()) => return Ok(()),
-                Err(error) => last = Some(error),
-            }
-        }
-        Err(last.unwrap_or_else(|| anyhow::anyhow!("never tried")))
+        on_free_port(async |port| {
+            self.port = port;
+            self.launch().await
+        })
+        .await
     }
 
     async fn launch(&mut self) -> anyhow::Result<()> {

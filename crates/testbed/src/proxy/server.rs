@@ -13,12 +13,10 @@ use tokio::task::JoinSet;
 
 use super::connection::serve;
 use super::{CommitFault, Faults};
-use crate::free_port;
+use crate::on_free_port;
 
 /// Connections at once; further ones are reset.
 const CONNECTIONS_MAX: usize = 1024;
-/// Ports tried when others take them first.
-const STARTS_MAX: u32 = 5;
 /// Longest time that listening again, after refusing, may take.
 const LIMIT: Duration = Duration::from_secs(10);
 /// Time between two tries to listen again.
@@ -270,15 +268,11 @@ fn take(client: TcpStream, shared: &Arc<Shared>, connections: &Mutex<JoinSet<()>
 }
 
 async fn listen(ip: Ipv4Addr) -> anyhow::Result<(SocketAddr, TcpListener)> {
-    let mut last = None;
-    for _ in 0..STARTS_MAX {
-        let addr = SocketAddr::from((ip, free_port()?));
-        match TcpListener::bind(addr).await {
-            Ok(listener) => return Ok((addr, listener)),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(last.map_or_else(|| anyhow::anyhow!("never tried"), Into::into))
+    on_free_port(async |port| {
+        let addr = SocketAddr::from((ip, port));
+        Ok((addr, TcpListener::bind(addr).await?))
+    })
+    .await
 }
 
 /// Listens where it did before. The old listener is closed, but a test that looks for a free port
