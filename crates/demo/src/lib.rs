@@ -17,8 +17,9 @@ mod report;
 
 pub use audit::{End, audit};
 pub use bench::{
-    BenchOptions, BenchParticipantOptions, BenchReport, BenchRow, Case, CpuShares, LoadOptions,
-    LoadResult, StoreKind, bench, bench_load, bench_participant,
+    BenchOptions, BenchParticipantOptions, BenchReport, BenchRow, Case, Cost, Costs, Ending, Keys,
+    Limit, LoadOptions, LoadResult, Parts, ServerOptions, Shape, StandInOptions, StoreKind,
+    Written, bench, bench_load, bench_participant, bench_stand_in,
 };
 pub use books::{Books, Hold, Ledger, Order, Reservation};
 pub use coordinator::Coordinator;

@@ -3,37 +3,37 @@
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context as _;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Request, header};
-use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 
-use super::cpu;
+use super::case::{Case, Ending};
 use super::latency::Latencies;
+use super::process;
+use super::wire::{self, Body, Connection};
 
-/// How long an answer may take: longer than the time that it is asked to wait for the end.
-const ANSWER_MAX: Duration = Duration::from_secs(35);
+/// How long a saga may take: longer than the time that its start is asked to wait for the end.
+const SAGA_MAX: Duration = Duration::from_secs(35);
+/// How long the answer to a start is asked to wait for the end.
+const WAIT: &str = "wait=30";
 /// Errors of one client after which it gives up.
 const ERRORS_MAX: u32 = 20;
+/// Pauses between two looks at a saga that is followed begin with this, and grow by a half.
+const PAUSE_FIRST: Duration = Duration::from_millis(1);
+const PAUSE_MAX: Duration = Duration::from_millis(50);
 
 /// Arguments of `amends bench-load`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct LoadOptions {
-    /// Address of the coordinator, such as `127.0.0.1:8650`.
+    /// Address of the coordinator, as `host:port`.
     #[arg(long)]
     pub address: String,
-    /// Definition whose sagas are started.
+    /// What is run; its definition is there.
     #[arg(long)]
-    pub definition: String,
-    /// Status that they must end in.
-    #[arg(long, default_value = "completed")]
-    pub expect: String,
+    pub case: Case,
     /// How many are under way at once.
     #[arg(long, default_value_t = 64)]
     pub in_flight: u32,
@@ -43,10 +43,13 @@ pub struct LoadOptions {
     /// For how long before that it is not, in seconds.
     #[arg(long, default_value_t = 2)]
     pub warm_up_seconds: u32,
+    /// Header of every request, as `Name: value`.
+    #[arg(long, env = wire::HEADER_VARIABLE, hide_env_values = true)]
+    pub header: Option<String>,
 }
 
-/// What a load generator found. Latencies are from a start's request to its answer, which comes
-/// when the saga has ended.
+/// What a load generator found. Latencies are from the request that starts a saga to the answer
+/// that says that it has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LoadResult {
     /// Sagas that ended as expected, warm-up and last ones included.
@@ -69,6 +72,10 @@ pub struct LoadResult {
     pub p999_ms: f64,
     /// CPU seconds that the load generator used.
     pub cpu_seconds: f64,
+    /// Memory that it had at its end.
+    pub memory_bytes: u64,
+    /// The most memory that it had.
+    pub memory_peak_bytes: Option<u64>,
 }
 
 /// One line of JSON: how the load generator hands its result to the driver.
@@ -78,16 +85,23 @@ impl fmt::Display for LoadResult {
     }
 }
 
+impl LoadResult {
+    /// Sagas that ended in a second.
+    pub fn sagas_per_second(&self) -> f64 {
+        float(self.measured) / self.seconds
+    }
+}
+
 /// Starts sagas for the given time.
 ///
 /// # Errors
 ///
-/// The coordinator can't be reached at all.
+/// The coordinator can't be reached at all, or no saga ended as expected.
 pub async fn bench_load(options: LoadOptions) -> anyhow::Result<LoadResult> {
     let window = Window::from_now(&options);
     let mut clients = JoinSet::new();
     for number in 0..options.in_flight {
-        let client = Client::new(options.clone(), number, window);
+        let client = Client { options: options.clone(), number, window, connection: None };
         clients.spawn(client.run());
     }
     let mut sum = Tally::default();
@@ -95,9 +109,10 @@ pub async fn bench_load(options: LoadOptions) -> anyhow::Result<LoadResult> {
         sum.add(tally?);
     }
     let first_error = sum.error.clone().unwrap_or_default();
-    anyhow::ensure!(sum.total > 0, "not one saga ended as expected: {first_error}");
+    anyhow::ensure!(sum.measured > 0, "not one saga ended as expected in time: {first_error}");
     sum.latencies.sort();
     let percentile = |per_mille| sum.latencies.percentile_ms(per_mille);
+    let usage = process::of_self()?;
     Ok(LoadResult {
         total: sum.total,
         measured: sum.measured,
@@ -107,9 +122,17 @@ pub async fn bench_load(options: LoadOptions) -> anyhow::Result<LoadResult> {
         p90_ms: percentile(900),
         p99_ms: percentile(990),
         p999_ms: percentile(999),
-        cpu_seconds: cpu::of_self()?,
+        cpu_seconds: usage.cpu_seconds,
+        memory_bytes: usage.memory_bytes,
+        memory_peak_bytes: usage.memory_peak_bytes,
         error: sum.error,
     })
+}
+
+/// A count as a number to divide by.
+#[expect(clippy::cast_precision_loss, reason = "no bench counts to 2^52")]
+pub(super) fn float(count: u64) -> f64 {
+    count as f64
 }
 
 /// When it is measured.
@@ -157,22 +180,20 @@ struct Client {
     connection: Option<Connection>,
 }
 
-/// A kept-alive connection; dropping it closes it.
-struct Connection {
-    requests: SendRequest<Full<Bytes>>,
-    _driver: JoinSet<()>,
-}
-
+/// As much of a saga's view as is looked at.
 #[derive(Deserialize)]
 struct SagaView {
+    id: String,
     status: String,
 }
 
-impl Client {
-    fn new(options: LoadOptions, number: u32, window: Window) -> Self {
-        Self { options, number, window, connection: None }
+impl SagaView {
+    fn is_settled(&self) -> bool {
+        ["completed", "compensated", "suspended", "abandoned"].contains(&self.status.as_str())
     }
+}
 
+impl Client {
     async fn run(mut self) -> Tally {
         let mut tally = Tally::default();
         let mut round = 0_u32;
@@ -182,7 +203,7 @@ impl Client {
                 return tally;
             }
             round += 1;
-            let saga = tokio::time::timeout(ANSWER_MAX, self.run_one_saga(round)).await;
+            let saga = timeout(SAGA_MAX, self.run_one_saga(round)).await;
             match saga.context("no answer in time").flatten() {
                 Ok(()) => {
                     tally.total += 1;
@@ -202,49 +223,39 @@ impl Client {
     }
 
     async fn run_one_saga(&mut self, round: u32) -> anyhow::Result<()> {
-        let request = self.request(round)?;
-        let connection = match self.connection.take() {
-            Some(connection) if !connection.requests.is_closed() => connection,
-            Some(_) | None => Connection::open(&self.options.address).await?,
-        };
-        let connection = self.connection.insert(connection);
-        connection.requests.ready().await?;
-        let response = connection.requests.send_request(request).await?;
-        let status = response.status();
-        let body = response.into_body().collect().await?.to_bytes();
-        if !status.is_success() {
-            bail!("{status}: {}", String::from_utf8_lossy(&body));
+        let case = self.options.case;
+        let body = case.start_body(self.number, round);
+        let mut start = wire::post(&self.options.address, "/v1/sagas", body)?;
+        if case.ending == Ending::Wait {
+            let wait = header::HeaderValue::from_static(WAIT);
+            start.headers_mut().insert(header::HeaderName::from_static("prefer"), wait);
         }
-        let saga: SagaView = serde_json::from_slice(&body)?;
-        if saga.status != self.options.expect {
-            bail!("a saga is {} after 30 s: {}", saga.status, String::from_utf8_lossy(&body));
+        let mut saga = self.ask(start).await?;
+        let mut pause = PAUSE_FIRST;
+        while case.ending == Ending::Follow && !saga.is_settled() {
+            sleep(pause).await;
+            pause = (pause * 3 / 2).min(PAUSE_MAX);
+            let look = Request::get(format!("/v1/sagas/{}", saga.id))
+                .header(header::HOST, &self.options.address)
+                .body(Body::new(Bytes::new()))?;
+            saga = self.ask(look).await?;
         }
+        anyhow::ensure!(saga.status == case.end(), "saga {} is {}", saga.id, saga.status);
         Ok(())
     }
 
-    fn request(&self, round: u32) -> anyhow::Result<Request<Full<Bytes>>> {
-        let body = format!(
-            r#"{{"definition":"{}","input":{{"order":"{}-{round}"}}}}"#,
-            self.options.definition, self.number
-        );
-        Ok(Request::post("/v1/sagas")
-            .header(header::HOST, &self.options.address)
-            .header(header::CONTENT_TYPE, "application/json")
-            .header("prefer", "wait=30")
-            .body(Full::from(body))?)
-    }
-}
-
-impl Connection {
-    async fn open(address: &str) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address).await.with_context(|| format!("to {address}"))?;
-        stream.set_nodelay(true)?;
-        let (requests, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let mut driver = JoinSet::new();
-        driver.spawn(async {
-            // Its error comes out of the request as well.
-            let _ = connection.await;
-        });
-        Ok(Self { requests, _driver: driver })
+    async fn ask(&mut self, mut request: Request<Body>) -> anyhow::Result<SagaView> {
+        if let Some(header) = &self.options.header {
+            let (name, value) = wire::header(header)?;
+            request.headers_mut().insert(name, value);
+        }
+        let connection = match self.connection.take().filter(Connection::is_open) {
+            Some(connection) => connection,
+            None => Connection::open(&self.options.address).await?,
+        };
+        let (status, body) = self.connection.insert(connection).send(request).await?;
+        let text = || String::from_utf8_lossy(&body);
+        anyhow::ensure!(status.is_success(), "{status}: {}", text());
+        serde_json::from_slice(&body).with_context(|| format!("{status}: {}", text()))
     }
 }

@@ -1,20 +1,36 @@
-//! The bench: how many sagas a second, how soon, and at what cost.
+//! The bench: how many sagas a second, how soon, at what cost, and how near to what is possible.
 //!
 //! Four kinds of process, so that each one's share of the machine can be told: the coordinator
-//! (`serve`), its database, a participant that does nothing, and a load generator.
+//! (`serve`), its database, a participant that does nothing, and a load generator. A fifth stands in
+//! for the coordinator when the limit is measured.
 
-mod cases;
-mod cpu;
+mod case;
+mod case_name;
+mod chart;
+mod generator;
+mod journal;
 mod latency;
+mod limits;
 mod load;
 mod participant;
+mod process;
 mod report;
 mod run;
+mod server;
 mod stage;
+mod stand_in;
+mod start;
+mod table;
+mod wire;
+mod written;
 
-pub use cases::Case;
+pub use case::{Case, Ending, Keys, Shape};
+pub use limits::{Limit, Parts};
 pub use load::{LoadOptions, LoadResult, bench_load};
 pub use participant::{BenchParticipantOptions, bench_participant};
-pub use report::{BenchReport, BenchRow, CpuShares};
+pub use report::{BenchReport, BenchRow, Cost, Costs};
 pub use run::{BenchOptions, bench};
+pub use server::ServerOptions;
 pub use stage::StoreKind;
+pub use stand_in::{StandInOptions, bench_stand_in};
+pub use written::Written;

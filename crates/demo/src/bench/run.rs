@@ -2,20 +2,38 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::time::Duration;
 
-use anyhow::Context;
-use tokio::process::Command;
-use tokio::time::Instant;
+use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
 
+use super::generator::Load;
+use super::limits::Limits;
+use super::load::float;
+use super::report::Costs;
+use super::server::ServerOptions;
 use super::stage::Stage;
-use super::{BenchReport, BenchRow, Case, CpuShares, LoadResult, StoreKind};
+use super::{BenchReport, BenchRow, Case, StoreKind};
 
-/// In flight for cases other than chain3.
-const IN_FLIGHT_USUAL: u32 = 64;
-/// How long a load generator may take on top of the time it was given.
-const LOAD_GRACE: Duration = Duration::from_mins(1);
+/// In flight for cases other than chain3, where nothing else is asked for.
+const IN_FLIGHT_USUAL: [u32; 1] = [64];
+/// In flight for chain3, where nothing else is asked for.
+const IN_FLIGHT_CHAIN3: [u32; 5] = [1, 16, 64, 256, 1_024];
+/// What is run where nothing else is asked for.
+const CASES: [&str; 12] = [
+    "chain3",
+    "chain1",
+    "chain10",
+    "wide3",
+    "wide10",
+    "undo3",
+    "tcc3",
+    "chain3-spread",
+    "chain3-hot",
+    "chain3-1k",
+    "chain3-64k",
+    "chain3-follow",
+];
 
 /// Arguments of `amends bench`.
 #[derive(Clone, Debug, clap::Args)]
@@ -23,33 +41,43 @@ pub struct BenchOptions {
     /// Stores to run on, each with a database of its own that is thrown away.
     #[arg(long = "store", value_enum, value_delimiter = ',', default_values = ["postgres", "sqlite"])]
     pub stores: Vec<StoreKind>,
-    /// Definitions to run: three or one steps in a row, three TCC steps, three steps undone.
-    #[arg(long = "case", value_enum, value_delimiter = ',', default_values = ["chain3", "chain1", "tcc3", "undo3"])]
+    /// What to run: chain1, chain3, chain10 (steps in a row), wide3, wide10 (side by side), undo3
+    /// (the last of three is refused), tcc3; after it -spread or -hot (lock keys: many, one), -1k
+    /// or -64k (payload), -follow (the end is asked for, not waited for).
+    #[arg(long = "case", value_name = "CASE", value_delimiter = ',', default_values = CASES)]
     pub cases: Vec<Case>,
-    /// Sagas under way at once, for chain3; the other cases run at 64, or at the last given.
-    #[arg(long, value_delimiter = ',', default_values_t = [1, 16, 64, 256], value_parser = clap::value_parser!(u32).range(1..=4_096))]
+    /// Sagas under way at once [default: 64; for chain3 1, 16, 64, 256 and 1024].
+    #[arg(long, value_name = "COUNT", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=4_096))]
     pub in_flight: Vec<u32>,
-    /// Seconds that each run is measured, after two seconds of warm-up.
+    /// Seconds that each run is measured.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub seconds: u32,
-    /// Print JSON instead of a table.
-    #[arg(long)]
-    pub json: bool,
+    /// Seconds that each run goes on before it is measured.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=3_600))]
+    pub warm_up_seconds: u32,
+    /// Write a chart into this file.
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// A server that is there, and the participant.
+    #[command(flatten)]
+    pub server: ServerOptions,
     /// The program that is measured; the running one where none is given.
     #[arg(skip)]
     pub exe: Option<PathBuf>,
 }
 
 impl BenchOptions {
-    /// How often `case` is run, by sagas in flight.
-    fn levels(&self, case: Case) -> Vec<u32> {
-        match case {
-            Case::Chain3 => self.in_flight.clone(),
-            Case::Chain1 | Case::Tcc3 | Case::Undo3 => {
-                let usual = self.in_flight.iter().find(|level| **level == IN_FLIGHT_USUAL);
-                usual.or(self.in_flight.last()).copied().into_iter().collect()
-            }
+    /// At how many sagas in flight `case` is run.
+    fn levels(&self, case: Case) -> &[u32] {
+        match (self.in_flight.as_slice(), case) {
+            ([], Case::CHAIN3) => &IN_FLIGHT_CHAIN3,
+            ([], _) => &IN_FLIGHT_USUAL,
+            (asked, _) => asked,
         }
+    }
+
+    fn stores(&self) -> Vec<StoreKind> {
+        if self.server.address.is_some() { vec![StoreKind::Server] } else { self.stores.clone() }
     }
 }
 
@@ -57,105 +85,97 @@ impl BenchOptions {
 ///
 /// # Errors
 ///
-/// Something can't be started, a run ends no saga, or Ctrl-C was pressed. Nothing is left behind.
+/// Something can't be started, a run ends no saga, or a signal says to stop. Nothing that was
+/// started is left behind; definitions stay on a server that is there.
 pub async fn bench(options: BenchOptions) -> anyhow::Result<BenchReport> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let folder = options.svg.as_ref().and_then(|file| file.parent());
+    if let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) {
+        anyhow::ensure!(folder.is_dir(), "--svg: {} is no folder", folder.display());
+    }
     tokio::select! {
         report = run_all(&options) => report,
-        _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+        _ = interrupt.recv() => anyhow::bail!("interrupted"),
+        _ = terminate.recv() => anyhow::bail!("terminated"),
     }
 }
 
 async fn run_all(options: &BenchOptions) -> anyhow::Result<BenchReport> {
+    allow_many_connections();
     let exe = match &options.exe {
         Some(exe) => exe.clone(),
         None => std::env::current_exe().context("finding the running program")?,
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut report = BenchReport { cores, rows: Vec::new(), json: options.json };
-    for store in options.stores.iter().copied() {
-        say(&format!("{}: starting a database, a coordinator and a participant", store.name()));
-        let stage = Stage::set(&exe, store, &options.cases).await?;
+    let mut rows = Vec::new();
+    let mut limits = Limits::new();
+    for store in options.stores() {
+        say(&format!("{}: starting what is needed", store.name()));
+        let stage = Stage::set(&exe, store, &options.server, &options.cases).await?;
         for case in options.cases.iter().copied() {
-            for in_flight in options.levels(case) {
-                let row = run_one(&exe, &stage, options.seconds, (store, case, in_flight)).await?;
-                say(&format!(
-                    "{} {} {in_flight} in flight: {:.0} sagas/s",
-                    store.name(),
-                    case.name(),
-                    row.sagas_per_second
-                ));
-                report.rows.push(row);
+            for in_flight in options.levels(case).iter().copied() {
+                let row = run_one(&exe, options, &stage, &mut limits, (case, in_flight)).await;
+                let row = row.with_context(|| format!("{} {case} {in_flight}", store.name()))?;
+                say(&row.line());
+                rows.push(row);
             }
         }
     }
-    Ok(report)
+    Ok(BenchReport { cores, rows, parts: limits.parts })
 }
 
 async fn run_one(
     exe: &Path,
+    options: &BenchOptions,
     stage: &Stage,
-    seconds: u32,
-    (store, case, in_flight): (StoreKind, Case, u32),
+    limits: &mut Limits,
+    (case, in_flight): (Case, u32),
 ) -> anyhow::Result<BenchRow> {
-    // CPU is read next to the run, before and after it; statistics may take their time.
-    let written_before = stage.written().await?;
-    let cpu_before = stage.cpu_seconds()?;
-    let start = Instant::now();
-    let load = generate_load(exe, stage, seconds, case, in_flight).await?;
-    let wall = start.elapsed().as_secs_f64();
-    let cpu_after = stage.cpu_seconds()?;
-    let written_after = stage.written().await?;
-
-    let cpu = CpuShares {
-        coordinator: (cpu_after.coordinator - cpu_before.coordinator) / wall,
-        database: (cpu_after.database - cpu_before.database) / wall,
-        participant: (cpu_after.participant - cpu_before.participant) / wall,
-        load: load.cpu_seconds / wall,
+    let limit = limits.of(exe, stage, case, in_flight).await?;
+    let counter = stage.counter();
+    let written_before = match &counter {
+        Some(counter) => Some(counter.before().await?),
+        None => None,
     };
-    Ok(BenchRow {
-        store,
+    stage.forget_peaks();
+    // Next to the run, before and after it; statistics may take their time.
+    let before = stage.usages()?;
+    let load = Load {
+        address: &stage.addresses.coordinator,
         case,
         in_flight,
-        sagas_per_second: float(load.measured) / load.seconds,
-        cpu,
-        commits_per_saga: (written_after.commits - written_before.commits) / float(load.total),
-        rows_per_saga: (written_after.rows - written_before.rows) / float(load.total),
+        seconds: options.seconds,
+        warm_up_seconds: options.warm_up_seconds,
+        header: options.server.header.as_deref(),
+    };
+    let load = load.run(exe).await?;
+    let after = stage.usages()?;
+    let written_after = match &counter {
+        Some(counter) => Some(counter.after().await?),
+        None => None,
+    };
+    let written = written_after.zip(written_before);
+    let sagas_per_second = load.sagas_per_second();
+    Ok(BenchRow {
+        store: stage.store,
+        case,
+        in_flight,
+        sagas_per_second,
+        limit,
+        of_limit: sagas_per_second / limit.sagas_per_second,
+        costs: Costs::between(before, after, &load),
+        written_per_saga: written.map(|(after, before)| after.per_saga(before, float(load.total))),
         load,
     })
 }
 
-/// Runs the load generator in a process of its own.
-async fn generate_load(
-    exe: &Path,
-    stage: &Stage,
-    seconds: u32,
-    case: Case,
-    in_flight: u32,
-) -> anyhow::Result<LoadResult> {
-    let mut command = Command::new(exe);
-    command
-        .args(["bench-load", "--address", &stage.address, "--definition", case.name()])
-        .args(["--expect", case.end(), "--in-flight", &in_flight.to_string()])
-        .args(["--seconds", &seconds.to_string()])
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .kill_on_drop(true);
-    let limit = Duration::from_secs(seconds.into()) + LOAD_GRACE;
-    let output = tokio::time::timeout(limit, command.output())
-        .await
-        .with_context(|| format!("the load generator still runs after {limit:?}"))??;
-    let text = String::from_utf8_lossy(&output.stdout);
-    anyhow::ensure!(
-        output.status.success(),
-        "the load generator failed ({}): {text}",
-        output.status
-    );
-    serde_json::from_str(&text).with_context(|| format!("the load generator said {text:?}"))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "no bench runs 2^52 sagas")]
-fn float(count: u64) -> f64 {
-    count as f64
+/// As many open files as we may have, for us and all that we start: a saga in flight is a
+/// connection at the load generator, one at the participant and two at the coordinator.
+fn allow_many_connections() {
+    let own = getrlimit(Resource::Nofile);
+    // With fewer, runs with few in flight still work, and others say what is short.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: own.maximum, ..own });
 }
 
 fn say(line: &str) {
@@ -175,13 +195,35 @@ mod tests {
         bench: BenchOptions,
     }
 
+    fn read(line: &[&str]) -> Result<BenchOptions, String> {
+        let line = std::iter::once("bench").chain(line.iter().copied());
+        Cli::try_parse_from(line).map(|cli| cli.bench).map_err(|error| error.to_string())
+    }
+
     #[test]
-    fn chain3_runs_at_every_level_and_the_others_at_64() {
-        let options = Cli::parse_from(["bench"]).bench;
-        assert_eq!(options.levels(Case::Chain3), [1, 16, 64, 256]);
-        assert_eq!(options.levels(Case::Tcc3), [64]);
-        let options = Cli::parse_from(["bench", "--in-flight", "2,8", "--store", "sqlite"]).bench;
-        assert_eq!(options.levels(Case::Undo3), [8]);
-        assert_eq!(options.stores, [StoreKind::Sqlite]);
+    fn chain3_runs_at_every_level_and_the_others_at_64_unless_told() {
+        let tcc3: Case = "tcc3".parse().unwrap();
+        let options = read(&[]).unwrap();
+        assert_eq!(options.levels(Case::CHAIN3), [1, 16, 64, 256, 1_024]);
+        assert_eq!(options.levels(tcc3), [64]);
+        assert_eq!(options.cases.len(), CASES.len());
+        let options = read(&["--in-flight", "2,8", "--store", "sqlite"]).unwrap();
+        assert_eq!(options.levels(tcc3), [2, 8]);
+        assert_eq!(options.stores(), [StoreKind::Sqlite]);
+    }
+
+    #[test]
+    fn a_server_that_is_there_has_its_own_store() {
+        let options = read(&["--address", "127.0.0.1:7411", "--header", "A: b"]).unwrap();
+        assert_eq!(options.stores(), [StoreKind::Server]);
+        for (line, why) in [
+            (&["--address", "127.0.0.1:7411", "--store", "sqlite"][..], "cannot be used with"),
+            (&["--header", "A: b"], "--address"),
+            (&["--address", "127.0.0.1:7411", "--header", "Ab"], "Name: value"),
+            (&["--case", "chain4"], "chain10"),
+        ] {
+            let error = read(line).unwrap_err();
+            assert!(error.contains(why), "{line:?}: {error}");
+        }
     }
 }

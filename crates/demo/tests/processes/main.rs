@@ -113,11 +113,11 @@ async fn a_load_that_ends_no_saga_says_why() -> anyhow::Result<()> {
     let idle = Process::start(&["bench-participant"])?;
     let options = LoadOptions {
         address: idle.url.trim_start_matches("http://").to_owned(),
-        definition: "chain3".to_owned(),
-        expect: "completed".to_owned(),
+        case: "chain3".parse().map_err(anyhow::Error::msg)?,
         in_flight: 2,
         seconds: 5,
         warm_up_seconds: 0,
+        header: None,
     };
     let error = amends_demo::bench_load(options).await.map(|load| load.to_string());
     let error = error.err().map(|error| error.to_string()).unwrap_or_default();

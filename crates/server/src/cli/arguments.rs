@@ -1,6 +1,8 @@
 //! The commands, and which file runs which.
 
-use amends_demo::{BenchOptions, BenchParticipantOptions, LoadOptions, ParticipantOptions};
+use amends_demo::{
+    BenchOptions, BenchParticipantOptions, LoadOptions, ParticipantOptions, StandInOptions,
+};
 use clap::{Parser, Subcommand};
 
 use super::configuration::{ConfigArguments, ConfigCommand};
@@ -61,7 +63,7 @@ pub(crate) enum Command {
     /// Run sagas across three HTTP services, some of which fail, and check their books
     Demo(DemoArguments),
     /// Measure sagas per second and latency on this machine
-    Bench(BenchOptions),
+    Bench(Box<BenchOptions>),
     /// Check, store and look at definitions
     #[command(subcommand, alias = "definitions")]
     Definition(DefinitionCommand),
@@ -92,6 +94,9 @@ pub(crate) enum Command {
     /// The participant of the bench
     #[command(hide = true)]
     BenchParticipant(BenchParticipantOptions),
+    /// What stands in for a coordinator when the bench measures the limit
+    #[command(hide = true)]
+    BenchStandIn(StandInOptions),
     /// The load generator of the bench
     #[command(hide = true)]
     BenchLoad(LoadOptions),
@@ -113,9 +118,10 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Config(command) => configuration::run(command, &mut screen),
         Command::Completions { shell } => completions::run(shell, &mut screen),
         Command::Demo(arguments) => demo::run(arguments, &mut screen).await,
-        Command::Bench(options) => processes::bench(options, &mut screen).await,
+        Command::Bench(options) => processes::bench(*options, &mut screen).await,
         Command::DemoParticipant(options) => processes::demo_participant(options).await,
         Command::BenchParticipant(options) => processes::bench_participant(options).await,
+        Command::BenchStandIn(options) => processes::bench_stand_in(options).await,
         Command::BenchLoad(options) => processes::bench_load(options, &mut screen).await,
     }
 }
