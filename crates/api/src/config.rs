@@ -12,6 +12,11 @@ pub struct ApiConfig {
     /// Base URL under which clients reach this server, without a slash at the end; empty where
     /// it is not known. Browsers' requests from this origin are let in.
     pub public_url: String,
+    /// Names of hosts that requests may be for, in small letters, besides addresses and
+    /// `localhost`; any name, if none. For servers that only their own machine can reach: a page
+    /// on the web may have its own name resolve to a loopback address, and to the browser such a
+    /// server is then the page's own site, so that the page may read and command everything here.
+    pub host_names: Option<Vec<String>>,
     /// Longest request body, in bytes.
     pub body_bytes_max: usize,
     /// Longest time in which a request's body must have come.
@@ -44,6 +49,7 @@ impl Default for ApiConfig {
     fn default() -> Self {
         Self {
             public_url: String::new(),
+            host_names: None,
             body_bytes_max: 1024 * 1024,
             body_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),

@@ -24,10 +24,6 @@ static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| openapi::document().to_strin
 
 static ERRORS: LazyLock<Bytes> = LazyLock::new(|| reference::page().into());
 
-/// Where the pages are.
-pub(crate) const PATHS: [&str; 5] =
-    ["/openapi.json", "/docs", "/docs/errors", "/docs/docs.js", "/docs/docs.css"];
-
 pub(crate) fn routes() -> Router<AppState> {
     Router::new()
         .route("/openapi.json", get(|| async { asset("application/json", DOCUMENT.clone()) }))

@@ -1,23 +1,24 @@
 //! What happens around every request, in one layer, so that it costs little: request id, span,
-//! bound on requests, cross-site check, time-out, panics, security headers, metrics.
+//! bounds on requests and event streams, checks of host and site, time-out, panics, security
+//! headers, metrics.
 
 use std::any::Any;
-use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
-use std::sync::LazyLock;
+use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use http_body_util::BodyExt as _;
 use tracing::Instrument;
 use tracing::field::Empty;
 
-use crate::router::documented;
 use crate::state::AppState;
-use crate::{ErrorCode, Problem, docs, headers};
+use crate::{ErrorCode, Problem, headers, host};
 
 /// Names a request in logs, and in the answer.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -34,13 +35,17 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Routes that answer however much there is to do.
 const ALWAYS: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
+/// The media type of event streams.
+const EVENT_STREAM: &[u8] = b"text/event-stream";
+
 /// Name of the route of requests that match none.
 const NO_ROUTE: &str = "none";
 
 /// The layer.
 pub(crate) async fn edge(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let started = tokio::time::Instant::now();
-    let route = request.extensions().get::<MatchedPath>().map_or(NO_ROUTE, template);
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
     let method = method_name(request.method());
     let (id, header) = request_id(&state, request.headers());
     let span = tracing::info_span!(
@@ -64,23 +69,15 @@ pub(crate) async fn edge(State(state): State<AppState>, request: Request, next: 
     response
 }
 
-/// The templates of all routes, as labels that live as long as the process.
-static TEMPLATES: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
-    let documented = documented().into_openapi().paths.paths.into_keys();
-    documented.chain(docs::PATHS.map(str::to_owned)).collect()
-});
-
-fn template(path: &MatchedPath) -> &'static str {
-    TEMPLATES.get(path.as_str()).map_or(NO_ROUTE, String::as_str)
-}
-
 async fn answer(state: &AppState, route: &str, request: Request, next: Next) -> Response {
     let permit = match (ALWAYS.contains(&route), state.requests.try_acquire()) {
         (_, Ok(permit)) => Some(permit),
         (true, Err(_)) => None,
         (false, Err(_)) => return overloaded(state).into_response(),
     };
-    let checked = check_length(request.uri()).and_then(|()| check_site(state, &request));
+    let checked = host::check(&request, state.config.host_names.as_deref())
+        .and_then(|()| check_length(request.uri()))
+        .and_then(|()| check_site(state, &request));
     if let Err(problem) = checked {
         return problem.into_response();
     }
@@ -88,12 +85,31 @@ async fn answer(state: &AppState, route: &str, request: Request, next: Next) -> 
     let bound = state.config.request_timeout + wait;
     let running = AssertUnwindSafe(next.run(request)).catch_unwind();
     let response = match tokio::time::timeout(bound, running).await {
-        Ok(Ok(response)) => response,
+        Ok(Ok(response)) => admit_stream(state, response),
         Ok(Err(panic)) => Problem::internal(panic_text(&*panic)).into_response(),
         Err(_) => timed_out(bound).into_response(),
     };
     drop(permit);
     response
+}
+
+/// Takes a place for an answer that goes on and on, until its body is dropped.
+fn admit_stream(state: &AppState, response: Response) -> Response {
+    let media = response.headers().get(header::CONTENT_TYPE);
+    if !media.is_some_and(|own| own.as_bytes().starts_with(EVENT_STREAM)) {
+        return response;
+    }
+    let Ok(place) = Arc::clone(&state.streams).try_acquire_owned() else {
+        let max = state.config.sse_clients_max;
+        let detail = format!("{max} event streams are open, as many as allowed (sse_clients_max)");
+        return Problem::new(ErrorCode::Overloaded, detail).into_response();
+    };
+    response.map(|body| {
+        Body::new(body.map_frame(move |frame| {
+            let _held = &place;
+            frame
+        }))
+    })
 }
 
 fn overloaded(state: &AppState) -> Problem {

@@ -7,7 +7,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use amends_core::saga::Status;
@@ -18,7 +17,6 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -72,8 +70,8 @@ async fn all_events(State(state): State<AppState>, mut parameters: Parameters) -
         id_prefix: parameters.one("q", read_prefix)?,
     };
     parameters.finish()?;
-    let permit = admit(&state)?;
-    Ok(answer(&state, Feed::new(&state, filter, permit)))
+    check_draining(&state)?;
+    Ok(answer(&state, Feed::new(&state, filter)))
 }
 
 /// Live events of one saga.
@@ -102,10 +100,10 @@ async fn saga_events(
     headers: HeaderMap,
 ) -> Result<Response> {
     parameters.finish()?;
-    let permit = admit(&state)?;
+    check_draining(&state)?;
     let filter = Filter { saga_id: Some(id.clone()), ..Filter::default() };
     // Listening begins before reading, so that nothing falls between.
-    let mut feed = Feed::new(&state, filter, permit);
+    let mut feed = Feed::new(&state, filter);
     let detail = find(&state, &id).await?;
     let seen = headers.get(LAST_EVENT_ID).and_then(|own| own.to_str().ok()?.parse().ok());
     if detail.saga.status().is_terminal() && seen == Some(detail.saga.fact_count()) {
@@ -124,15 +122,11 @@ fn hint(detail: &SagaDetail) -> Hint {
     }
 }
 
-fn admit(state: &AppState) -> Result<OwnedSemaphorePermit> {
+fn check_draining(state: &AppState) -> Result<()> {
     if state.engine.is_draining() {
         return Err(Problem::new(ErrorCode::Draining, "the coordinator is shutting down"));
     }
-    Arc::clone(&state.streams).try_acquire_owned().map_err(|_| {
-        let max = state.config.sse_clients_max;
-        let detail = format!("{max} event streams are open, as many as allowed (sse_clients_max)");
-        Problem::new(ErrorCode::Overloaded, detail)
-    })
+    Ok(())
 }
 
 fn answer(state: &AppState, feed: Feed) -> Response {
@@ -179,11 +173,10 @@ struct Feed {
     interval: Duration,
     is_over: bool,
     draining: CancellationToken,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Feed {
-    fn new(state: &AppState, filter: Filter, permit: OwnedSemaphorePermit) -> Self {
+    fn new(state: &AppState, filter: Filter) -> Self {
         Self {
             hints: state.engine.hints(),
             filter,
@@ -195,7 +188,6 @@ impl Feed {
             interval: state.config.sse_interval,
             is_over: false,
             draining: state.engine.draining(),
-            _permit: permit,
         }
     }
 

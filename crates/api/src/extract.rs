@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use amends_core::definition::Format;
+use axum::body::Body;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use bytes::Bytes;
@@ -137,36 +138,42 @@ impl Text {
     }
 
     async fn read(request: Request, config: &ApiConfig) -> Result<Self> {
-        let max = config.body_bytes_max;
-        let too_large = || {
-            let detail = format!("the body is longer than {max} bytes (body_bytes_max)");
-            Problem::new(ErrorCode::BodyTooLarge, detail)
-        };
-        let length = request.headers().get(header::CONTENT_LENGTH);
-        let length = length.and_then(|own| own.to_str().ok()).and_then(|own| own.parse().ok());
-        if length.is_some_and(|length: u64| length > max as u64) {
-            return Err(too_large());
-        }
-        let body = Limited::new(request.into_body(), max).collect();
-        let body = match tokio::time::timeout(config.body_timeout, body).await {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
-            Ok(Err(_)) => {
-                let detail = "the connection broke before the body was complete";
-                return Err(Problem::new(ErrorCode::JsonSyntax, detail));
-            }
-            Err(_) => {
-                let ms = config.body_timeout.as_millis();
-                let detail = format!("the body did not come within {ms} ms (body_timeout)");
-                return Err(Problem::new(ErrorCode::BodyTimeout, detail));
-            }
-        };
+        let (parts, body) = request.into_parts();
+        let body = whole(&parts.headers, body, config).await?;
         match std::str::from_utf8(&body) {
             Ok(_) => Ok(Self(body)),
             Err(error) => {
                 let detail = format!("byte {} of the body is not UTF-8", error.valid_up_to());
                 Err(Problem::new(ErrorCode::NotUtf8, detail))
             }
+        }
+    }
+}
+
+/// A whole body, within the bounds of length and time.
+pub(crate) async fn whole(headers: &HeaderMap, body: Body, config: &ApiConfig) -> Result<Bytes> {
+    let max = config.body_bytes_max;
+    let too_large = || {
+        let detail = format!("the body is longer than {max} bytes (body_bytes_max)");
+        Problem::new(ErrorCode::BodyTooLarge, detail)
+    };
+    let length = headers.get(header::CONTENT_LENGTH);
+    let length = length.and_then(|own| own.to_str().ok()).and_then(|own| own.parse().ok());
+    if length.is_some_and(|length: u64| length > max as u64) {
+        return Err(too_large());
+    }
+    let body = Limited::new(body, max).collect();
+    match tokio::time::timeout(config.body_timeout, body).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => {
+            let detail = "the connection broke before the body was complete";
+            Err(Problem::new(ErrorCode::JsonSyntax, detail))
+        }
+        Err(_) => {
+            let ms = config.body_timeout.as_millis();
+            let detail = format!("the body did not come within {ms} ms (body_timeout)");
+            Err(Problem::new(ErrorCode::BodyTimeout, detail))
         }
     }
 }

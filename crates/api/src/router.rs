@@ -7,18 +7,29 @@ use http::{Method, Uri};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::edge::edge;
+use crate::pages::whole_body;
 use crate::state::AppState;
 use crate::{
     ApiConfig, ErrorCode, Problem, callbacks, commands, decide, definitions, docs, events, health,
     interactive, journal, locks, metrics, participants, sagas, start,
 };
 
-/// The API over an engine. It has a fallback of its own: what is merged with it must have none.
+/// The API over an engine.
 pub fn router(engine: Engine, config: ApiConfig) -> Router {
+    router_with_pages(engine, config, Router::new())
+}
+
+/// The API over an engine, and `pages` beside it under the same bounds, checks and metrics.
+///
+/// Pages get their bodies whole; an event stream of theirs is one of those that are bounded. They
+/// must have no fallback: the API has one.
+pub fn router_with_pages(engine: Engine, config: ApiConfig, pages: Router) -> Router {
     let state = AppState::new(engine, config);
     let (routes, _) = documented().split_for_parts();
+    let pages = pages.layer(middleware::from_fn_with_state(state.clone(), whole_body));
     routes
         .merge(docs::routes())
+        .merge(pages.with_state(()))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn_with_state(state.clone(), edge))

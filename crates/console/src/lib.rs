@@ -47,10 +47,9 @@ use axum::routing::{get, post};
 
 use crate::page::{Frame, not_found};
 
-/// Most bytes of a form: an operator's output is bounded like a request's body.
-const FORM_BYTES_MAX: usize = 1024 * 1024;
-
 /// The pages, under `/` and `/console`.
+///
+/// Whoever serves them bounds their requests: in number, in time, and in bytes of a body.
 pub fn router(engine: Engine) -> Router {
     Router::new()
         .route("/", get(home))
@@ -66,7 +65,7 @@ pub fn router(engine: Engine) -> Router {
         .route("/console/{*rest}", get(elsewhere))
         .with_state(engine)
         .merge(assets::routes())
-        .layer(DefaultBodyLimit::max(FORM_BYTES_MAX))
+        .layer(DefaultBodyLimit::disable())
         .layer(from_fn(security::harden))
 }
 

@@ -54,7 +54,7 @@ struct Ended {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Route {
-    route: &'static str,
+    route: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -187,10 +187,10 @@ impl Metrics {
     }
 
     /// Counts one answered request. `route` is the template, not the path.
-    pub fn http(&self, route: &'static str, method: &str, status: u16, seconds: f64) {
+    pub fn http(&self, route: &str, method: &str, status: u16, seconds: f64) {
         let labels = Request { route: route.to_owned(), method: self.bounded(method), status };
         self.requests.get_or_create(&labels).inc();
-        self.request_seconds.get_or_create(&Route { route }).observe(seconds);
+        self.request_seconds.get_or_create(&Route { route: labels.route }).observe(seconds);
     }
 
     pub(crate) fn accepted(&self) {

@@ -6,7 +6,6 @@ mod config;
 mod failure;
 mod http_server;
 mod lock_service;
-mod own_host;
 mod problem;
 mod sse;
 mod telemetry;

@@ -17,7 +17,6 @@ use crate::config::{Settings, masked};
 use crate::failure::Failure;
 use crate::http_server::HttpServer;
 use crate::lock_service::LockService;
-use crate::own_host;
 use crate::telemetry::W3cContext;
 
 /// Longest wait for answers under way when the engine has drained.
@@ -175,6 +174,7 @@ fn router(
 ) -> Router {
     let config = ApiConfig {
         public_url: public_url.to_owned(),
+        host_names: host_names(settings, public_url),
         body_bytes_max: settings.server.body_bytes_max,
         request_timeout: settings.server.request_timeout,
         requests_max: settings.server.requests_max,
@@ -183,14 +183,16 @@ fn router(
         tracing,
         ..ApiConfig::default()
     };
-    let router =
-        amends_api::router(engine.clone(), config).merge(amends_console::router(engine.clone()));
-    // Where others reach the server, it has names that nobody has told it.
-    if settings.server.listen.ip().is_loopback() {
-        own_host::guard(router, public_url)
-    } else {
-        router
-    }
+    let pages = amends_console::router(engine.clone());
+    amends_api::router_with_pages(engine.clone(), config, pages)
+}
+
+/// The names of this server, where only its own machine can reach it. Elsewhere it has names that
+/// nobody has told it.
+fn host_names(settings: &Settings, public_url: &str) -> Option<Vec<String>> {
+    let public = url::Url::parse(public_url).ok();
+    let name = public.and_then(|url| url.host_str().map(str::to_ascii_lowercase));
+    settings.server.listen.ip().is_loopback().then(|| name.into_iter().collect())
 }
 
 /// An error with all its causes.

@@ -59,14 +59,14 @@ async fn slow_body(stage: Arc<Stage>) -> anyhow::Result<()> {
     in_time(took)
 }
 
-fn in_time(took: Duration) -> anyhow::Result<()> {
+pub(crate) fn in_time(took: Duration) -> anyhow::Result<()> {
     ensure!(took < PATIENCE + GRACE, "closed after {took:?}");
     Ok(())
 }
 
 /// Sends `first` at once, then `slowly` byte by byte and `x` for ever; what came back until the
 /// server closed the connection, and after what time.
-async fn drip(
+pub(crate) async fn drip(
     stage: &Stage,
     first: &[u8],
     slowly: &'static [u8],

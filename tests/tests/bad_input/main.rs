@@ -14,6 +14,7 @@ mod browser_rows;
 mod callbacks;
 mod commands;
 mod connections;
+mod console;
 mod database;
 mod definition_rows;
 mod exchange;
@@ -96,6 +97,7 @@ fn rows() -> Vec<Row> {
         definition_rows::rows(),
         query_rows::rows(),
         browser_rows::rows(),
+        console::rows(),
     ]
     .into_iter()
     .flatten()
@@ -113,6 +115,7 @@ fn scenarios() -> Vec<Scenario> {
         callbacks::SCENARIOS,
         commands::SCENARIOS,
         shown::SCENARIOS,
+        console::SCENARIOS,
     ]
     .into_iter()
     .flatten()

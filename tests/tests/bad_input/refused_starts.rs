@@ -78,7 +78,10 @@ async fn too_many_requests(_: Arc<Stage>) -> anyhow::Result<()> {
     let own = Stage::start_with(ServerOptions { settings, ..Default::default() }).await?;
     own.participant.gate(false);
     let body = json!({ "definition": "good", "id": "ok-50" });
-    let waiting = own.start_saga(&body);
+    // The first look at the list may have the place.
+    let waiting = until("a place", SOON, async || {
+        own.start_saga(&body).await.ok().filter(|answer| answer.status != 503)
+    });
     let refusal = async {
         let found = until("a refusal", SOON, async || {
             own.client.get("/v1/sagas").await.ok().filter(|answer| answer.status != 200)
@@ -109,7 +112,7 @@ async fn too_many_streams(_: Arc<Stage>) -> anyhow::Result<()> {
     again.await.map(drop)
 }
 
-fn refused(answer: &Answer, code: &str) -> anyhow::Result<()> {
+pub(crate) fn refused(answer: &Answer, code: &str) -> anyhow::Result<()> {
     ensure!((answer.status, &answer.body["code"]) == (503, &json!(code)), "{}", answer.text);
     ensure!(answer.body["retryable"] == true, "{}", answer.text);
     let after = answer.header("retry-after").and_then(|text| text.parse::<u32>().ok());

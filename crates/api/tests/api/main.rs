@@ -15,6 +15,7 @@ mod events;
 mod interactive;
 mod limits;
 mod locks;
+mod pages;
 mod reference;
 mod support;
 mod tour;
