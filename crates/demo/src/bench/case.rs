@@ -139,17 +139,31 @@ impl Case {
         json!({ "order": "${input.order}", "payload": "${input.payload}" })
     }
 
-    /// The request body that starts the saga of this client and round.
-    pub(super) fn start_body(self, client: u32, round: u32) -> String {
+    /// What its sagas carry: letters and digits that hardly shrink when a store packs them.
+    pub(super) fn payload(self) -> String {
+        let symbols = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = || {
+            // xorshift64: the same for every run.
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state >> 58).map_or('a', |index| char::from(symbols[index]))
+        };
+        (0..self.payload_bytes).map(|_| next()).collect()
+    }
+
+    /// The request body that starts the saga of this client and round with the case's payload.
+    pub(super) fn start_body(self, client: u32, round: u32, payload: &str) -> String {
         let name = self.definition_name();
         let key = match self.keys {
             Keys::Free => String::new(),
             Keys::Hot => r#","key":"hot""#.to_owned(),
             Keys::Spread => format!(r#","key":"{}""#, spread(client, round)),
         };
-        let payload = match self.payload_bytes {
-            0 => String::new(),
-            bytes => format!(r#","payload":"{}""#, "x".repeat(bytes)),
+        let payload = match payload {
+            "" => String::new(),
+            text => format!(r#","payload":"{text}""#),
         };
         format!(r#"{{"definition":"{name}","input":{{"order":"{client}-{round}"{key}{payload}}}}}"#)
     }
@@ -184,7 +198,7 @@ mod tests {
     #[test]
     fn a_start_is_json_with_what_the_definition_reads() {
         let case: Case = "chain3-spread-1k".parse().unwrap();
-        let start: Value = serde_json::from_str(&case.start_body(7, 8)).unwrap();
+        let start: Value = serde_json::from_str(&case.start_body(7, 8, &case.payload())).unwrap();
         assert_eq!(start["definition"], "bench-chain3-spread-1k");
         assert_eq!(start["input"]["order"], "7-8");
         assert_eq!(start["input"]["payload"].as_str().unwrap().len(), 1_024);
@@ -197,7 +211,7 @@ mod tests {
             (0..64).flat_map(|client| (1..=10).map(move |round| spread(client, round))).collect();
         assert!(keys.len() > 580, "only {} keys for 640 sagas", keys.len());
         let hot: Case = "undo3-hot".parse().unwrap();
-        let body: Value = serde_json::from_str(&hot.start_body(1, 1)).unwrap();
+        let body: Value = serde_json::from_str(&hot.start_body(1, 1, &hot.payload())).unwrap();
         assert_eq!(body["input"]["key"], "hot");
     }
 }

@@ -9,8 +9,8 @@ const WIDTH: u32 = 860;
 const ROW_HEIGHT: u32 = 24;
 const HEAD_HEIGHT: u32 = 64;
 /// Where the bars begin, and how long the longest is.
-const BARS_LEFT: u32 = 190;
-const BARS_WIDTH: u32 = 330;
+const BARS_LEFT: u32 = 230;
+const BARS_WIDTH: u32 = 300;
 
 const STYLE: &str = "\
 text{font:13px system-ui,sans-serif;fill:#1f2328}\
@@ -43,7 +43,7 @@ impl BenchReport {
         writeln!(svg, "{title}")?;
         let cores = self.cores;
         let legend = format!(
-            "of the limit of that minute (grey): a stand-in that only calls and stores. {cores} cores for everything."
+            "and their ratio to the limit of that minute (grey): a stand-in that only calls and stores. {cores} cores for everything."
         );
         writeln!(svg, r#"<text class="soft" x="16" y="46">{legend}</text>"#)?;
         for (row, y) in self.rows.iter().zip((HEAD_HEIGHT..).step_by(ROW_HEIGHT as usize)) {
@@ -99,8 +99,8 @@ mod tests {
             let own = nodes.filter(|node| node.attribute("class") == Some(class));
             own.map(|node| node.attribute("width").unwrap().to_owned()).collect::<Vec<_>>()
         };
-        assert_eq!(bars("own"), ["165.0", "165.0", "165.0"]);
-        assert_eq!(bars("limit"), ["330.0", "330.0", "330.0"]);
+        assert_eq!(bars("own"), ["150.0", "150.0", "150.0"]);
+        assert_eq!(bars("limit"), ["300.0", "300.0", "300.0"]);
         assert!(svg.contains("4,321/s, 0.50"), "{svg}");
     }
 }

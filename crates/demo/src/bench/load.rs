@@ -1,6 +1,7 @@
 //! The load generator: so many clients, each starting its next saga when its last has ended.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -100,8 +101,10 @@ impl LoadResult {
 pub async fn bench_load(options: LoadOptions) -> anyhow::Result<LoadResult> {
     let window = Window::from_now(&options);
     let mut clients = JoinSet::new();
+    let payload: Arc<str> = options.case.payload().into();
     for number in 0..options.in_flight {
-        let client = Client { options: options.clone(), number, window, connection: None };
+        let (options, payload) = (options.clone(), Arc::clone(&payload));
+        let client = Client { options, number, payload, window, connection: None };
         clients.spawn(client.run());
     }
     let mut sum = Tally::default();
@@ -176,6 +179,7 @@ impl Tally {
 struct Client {
     options: LoadOptions,
     number: u32,
+    payload: Arc<str>,
     window: Window,
     connection: Option<Connection>,
 }
@@ -224,7 +228,7 @@ impl Client {
 
     async fn run_one_saga(&mut self, round: u32) -> anyhow::Result<()> {
         let case = self.options.case;
-        let body = case.start_body(self.number, round);
+        let body = case.start_body(self.number, round, &self.payload);
         let mut start = wire::post(&self.options.address, "/v1/sagas", body)?;
         if case.ending == Ending::Wait {
             let wait = header::HeaderValue::from_static(WAIT);

@@ -145,6 +145,8 @@ impl fmt::Display for BenchReport {
         )?;
         writeln!(f, "{}\n", table::costs(&self.rows))?;
         writeln!(f, "CPU in seconds of {} cores, and in µs a saga.\n", self.cores)?;
+        writeln!(f, "{}\n", table::memory(&self.rows))?;
+        writeln!(f, "Memory in MiB at the end of a run, and its peak in brackets.\n")?;
         writeln!(f, "{}\n", table::parts(&self.parts))?;
         for row in self.rows.iter().filter(|row| row.load.errors > 0) {
             let error = row.load.error.as_deref().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The tables of a report: speed, cost, and what the parts of a saga can do by themselves.
+//! The tables of a report: speed, cost, memory, and what the parts of a saga can do by themselves.
 
 use comfy_table::{CellAlignment, Table, presets};
 
@@ -44,7 +44,7 @@ pub(super) fn speed(rows: &[BenchRow]) -> Table {
     table(&header, rows.iter().map(cells))
 }
 
-/// What each run cost.
+/// What each run cost in CPU time and written data.
 pub(super) fn costs(rows: &[BenchRow]) -> Table {
     let header = [
         "store",
@@ -57,16 +57,9 @@ pub(super) fn costs(rows: &[BenchRow]) -> Table {
         "commits/saga",
         "rows/saga",
         "KiB/saga",
-        "memory MiB (peak): coordinator",
-        "database",
-        "participant",
-        "load",
     ];
     let cells = |row: &BenchRow| {
-        let costs = &row.costs;
-        let all = [costs.coordinator, costs.database, Some(costs.participant), Some(costs.load)];
-        let [coordinator, database, participant, load] = all.map(|cost| known(cost.map(cpu)));
-        let [own_memory, memory_1, memory_2, memory_3] = all.map(|cost| known(cost.map(memory)));
+        let [coordinator, database, participant, load] = by_process(row, cpu);
         let written = row.written_per_saga;
         let bytes = written.and_then(|written| written.bytes);
         [
@@ -80,13 +73,28 @@ pub(super) fn costs(rows: &[BenchRow]) -> Table {
             known(written.map(|written| format!("{:.3}", written.commits))),
             known(written.map(|written| format!("{:.2}", written.rows))),
             known(bytes.map(|bytes| format!("{:.1}", bytes / 1_024.0))),
-            own_memory,
-            memory_1,
-            memory_2,
-            memory_3,
         ]
     };
     table(&header, rows.iter().map(cells))
+}
+
+/// How much memory each run took.
+pub(super) fn memory(rows: &[BenchRow]) -> Table {
+    let header = ["store", "case", "in flight", "coordinator", "database", "participant", "load"];
+    let cells = |row: &BenchRow| {
+        let [coordinator, database, participant, load] = by_process(row, mebibytes);
+        let name = row.store.name().to_owned();
+        let in_flight = row.in_flight.to_string();
+        [name, row.case.to_string(), in_flight, coordinator, database, participant, load]
+    };
+    table(&header, rows.iter().map(cells))
+}
+
+/// A cell for each process; empty for what was not started.
+fn by_process(row: &BenchRow, cell: fn(Cost) -> String) -> [String; 4] {
+    let costs = &row.costs;
+    let all = [costs.coordinator, costs.database, Some(costs.participant), Some(costs.load)];
+    all.map(|cost| known(cost.map(cell)))
 }
 
 /// What the parts of a saga can do by themselves.
@@ -133,7 +141,7 @@ fn cpu(cost: Cost) -> String {
     format!("{:.1} s, {:.0} µs", cost.cpu_seconds, cost.cpu_us_per_saga)
 }
 
-fn memory(cost: Cost) -> String {
+fn mebibytes(cost: Cost) -> String {
     let now = cost.memory_bytes / MIB;
     cost.memory_peak_bytes.map_or(now.to_string(), |peak| format!("{now} ({})", peak / MIB))
 }
@@ -168,6 +176,7 @@ mod tests {
         let server = text.lines().find(|line| line.contains("server")).unwrap();
         assert_eq!(server.matches("µs").count(), 2, "{text}");
         assert!(text.contains("0.8 s, 8000 µs"), "{text}");
-        assert!(text.contains("2 (3)"), "{text}");
+        let text = memory(&report.rows).to_string();
+        assert_eq!(text.matches("2 (3)").count(), 4 + 3 + 2, "{text}");
     }
 }
