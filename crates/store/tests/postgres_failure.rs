@@ -17,7 +17,7 @@ use amends_testbed::{Postgres, PostgresOptions as ServerOptions};
 use tokio::time::timeout;
 
 use crate::proxy::{Action, Proxy};
-use crate::sagas::{append_of, id, keyed_saga, new_saga};
+use crate::sagas::{append_of, id, locking_saga, new_saga};
 
 mod proxy;
 mod sagas;
@@ -90,7 +90,7 @@ fn assert_unknown(result: &Result<(), WriteError>) {
 async fn a_commit_that_never_arrived_is_unknown() {
     let world = World::new(server::options()).await;
     world.proxy.set("COMMIT\0", Action::CutBefore).await;
-    assert_unknown(&world.accept(keyed_saga("s", 1)).await);
+    assert_unknown(&world.accept(locking_saga("s", 1)).await);
     assert_eq!(world.facts("s").await, 0);
 }
 
@@ -98,7 +98,7 @@ async fn a_commit_that_never_arrived_is_unknown() {
 async fn a_commit_whose_answer_is_lost_is_unknown() {
     let world = World::new(server::options()).await;
     world.proxy.set("COMMIT\0", Action::CutAnswer).await;
-    assert_unknown(&world.accept(keyed_saga("s", 1)).await);
+    assert_unknown(&world.accept(locking_saga("s", 1)).await);
     assert_eq!(world.facts("s").await, 1);
 }
 
@@ -128,7 +128,7 @@ async fn what_breaks_before_the_commit_was_not_written() {
     ] {
         let world = World::new(server::options()).await;
         world.proxy.set(needle, action).await;
-        let result = world.accept(keyed_saga("s", 987_654)).await;
+        let result = world.accept(locking_saga("s", 987_654)).await;
         assert!(matches!(result, Err(WriteError::Unavailable(_))), "{needle} {action:?}");
         assert_eq!(world.proxy.count(), 1);
         assert_eq!(world.facts("s").await, 0, "{needle} {action:?}");
@@ -138,7 +138,7 @@ async fn what_breaks_before_the_commit_was_not_written() {
 #[tokio::test]
 async fn a_broken_connection_is_replaced() {
     let world = World::new(server::options()).await;
-    world.accept(keyed_saga("s", 1)).await.unwrap();
+    world.accept(locking_saga("s", 1)).await.unwrap();
     world.proxy.set("987654", Action::CutBefore).await;
     assert_unknown(&world.append("s", 1, 987_654).await);
     world.append("s", 1, 2).await.unwrap();
@@ -149,7 +149,7 @@ async fn a_broken_connection_is_replaced() {
 async fn raising_epochs_waits_for_a_commit_on_its_way() {
     let world = World::new(server::options()).await;
     world.proxy.set("COMMIT\0", Action::Hold).await;
-    let mut write = pin!(world.accept(keyed_saga("s", 1)));
+    let mut write = pin!(world.accept(locking_saga("s", 1)));
     let mut raise = pin!(world.direct.raise_epochs(&world.me, &world.leases, LONG));
     tokio::select! {
         _ = &mut write => unreachable!("its commit is held"),
@@ -174,7 +174,7 @@ async fn a_taker_waits_for_a_commit_of_an_expired_owner() {
     let leases = world.direct.raise_epochs(&world.me, &world.leases, short).await.unwrap();
     let world = World { leases, ..world };
     world.proxy.set("COMMIT\0", Action::Hold).await;
-    let mut write = pin!(world.accept(keyed_saga("s", 1)));
+    let mut write = pin!(world.accept(locking_saga("s", 1)));
     let other = CoordinatorId("b".to_owned());
     let mut take = pin!(world.direct.acquire(&other, 8, LONG));
     tokio::select! {
@@ -218,7 +218,7 @@ async fn heartbeats_do_not_wait_for_writes() {
     let options = PostgresOptions { connections_max: 1, ..server::options() };
     let world = World::new(options).await;
     world.proxy.set("COMMIT\0", Action::Hold).await;
-    let mut write = pin!(world.accept(keyed_saga("s", 1)));
+    let mut write = pin!(world.accept(locking_saga("s", 1)));
     tokio::select! {
         _ = &mut write => unreachable!("its commit is held"),
         () = world.proxy.sprung() => {}
@@ -249,15 +249,15 @@ async fn a_claim_whose_answer_is_lost_is_made_again() {
 async fn a_write_that_is_given_up_leaves_nothing_half_done() {
     let options = PostgresOptions { connections_max: 1, ..server::options() };
     let world = World::new(options).await;
-    world.accept(keyed_saga("first", 1)).await.unwrap();
+    world.accept(locking_saga("first", 1)).await.unwrap();
     let mut finished = 0;
     for step in 0..60_u32 {
         let name = format!("s{step}");
-        let write = world.accept(keyed_saga(&name, 1));
+        let write = world.accept(locking_saga(&name, 1));
         finished += u32::from(timeout(Duration::from_micros(100) * step, write).await.is_ok());
-        world.accept(keyed_saga(&format!("after-{step}"), 1)).await.unwrap();
+        world.accept(locking_saga(&format!("after-{step}"), 1)).await.unwrap();
         // Waits for the first one, if that is still on its way.
-        world.accept(keyed_saga(&name, 1)).await.unwrap();
+        world.accept(locking_saga(&name, 1)).await.unwrap();
         let (_, saga) = world.direct.saga(&id(&name)).await.unwrap().unwrap();
         assert_eq!(saga.records.len(), 1, "step {step}");
     }
@@ -315,7 +315,7 @@ async fn what_was_accepted_survives_a_crash_of_the_server() {
     let store = PostgresStore::connect(&server.url(), PostgresOptions::default()).await.unwrap();
     let me = CoordinatorId("a".to_owned());
     let leases = store.acquire(&me, 64, LONG).await.unwrap();
-    let accepts = vec![keyed_saga("s", 1), new_saga("t", 1, Wake::InMemory)];
+    let accepts = vec![locking_saga("s", 1), new_saga("t", 1, Wake::InMemory)];
     store.write(&Batch { leases, accepts, ..Batch::default() }).await.unwrap();
     server.restart_immediate().await.unwrap();
     // The connections that were open are found broken first.

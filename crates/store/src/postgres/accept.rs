@@ -1,79 +1,33 @@
-//! New sagas.
+//! New sagas, and batches of further facts and new sagas in one statement.
 
 use std::collections::HashSet;
 
 use amends_ports::store::{AcceptOutcome, NewSaga};
 use sqlx::postgres::PgRow;
 
-use super::append::Headers;
+use super::append::{Appends, Headers, appended};
 use super::lease::{Leases, fenced};
 use super::lock::NewTickets;
 use super::pool::Query;
 use super::{Failure, Time, row};
 
-/// Rows of new sagas from parameters $3 to $21.
-macro_rules! new_rows {
+/// Makes sagas from parameters $17 to $35 as well; takes an idempotency key only for a saga whose
+/// id is not there. Both `IN (…) IS TRUE` keep the planner from making a join of it: a hash of the
+/// ids serves.
+macro_rules! made {
     () => {
         ", new AS MATERIALIZED (
-    SELECT * FROM unnest($3::text[], $4::int[], $5::text[], $6::text[], $7::bigint[],
-            $8::text[], $9::text[], $10::text[], $11::text[], $12::timestamptz[],
-            $13::text[], $14::bool[], $15::text[], $16::text[],
-            $17::timestamptz[], $18::timestamptz[], $19::timestamptz[],
-            $20::int[], $21::text[])
+    SELECT * FROM unnest($17::text[], $18::int[], $19::text[], $20::text[], $21::bigint[],
+            $22::text[], $23::text[], $24::text[], $25::text[], $26::timestamptz[],
+            $27::text[], $28::bool[], $29::text[], $30::text[],
+            $31::timestamptz[], $32::timestamptz[], $33::timestamptz[],
+            $34::int[], $35::text[])
         WITH ORDINALITY AS n (saga_id, partition, definition, definition_name, definition_version,
             labels, lock_keys, idempotency_key, request_digest, created_at,
             status, paused, step, reason, updated_at, ended_at, wake_at,
             record_count, records, position)
-    WHERE (SELECT holds FROM fence)
-)"
-    };
-}
-
-/// Inserts rows and journals of those among `new` that the condition lets pass and whose id is
-/// new. `IN (…) IS TRUE` keeps the planner from making a join of it: a hash of the ids serves.
-macro_rules! made_rows {
-    ($condition:literal) => {
-        concat!(
-            ", made AS (
-    INSERT INTO saga (saga_id, partition, definition, definition_name, definition_version,
-        labels, lock_keys, idempotency_key, request_digest, created_at,
-        status, paused, step, reason, updated_at, ended_at, wake_at)
-    SELECT n.saga_id, n.partition, n.definition, n.definition_name, n.definition_version,
-        n.labels::jsonb, n.lock_keys::text[], n.idempotency_key, n.request_digest, n.created_at,
-        n.status, n.paused, n.step, n.reason, n.updated_at, n.ended_at, n.wake_at
-    FROM new n WHERE ",
-            $condition,
-            "
-    ORDER BY n.saga_id COLLATE \"C\"
-    ON CONFLICT (saga_id) DO NOTHING
-    RETURNING saga_id
-), journal AS (
-    INSERT INTO saga_journal (partition, saga_id, first_seq, record_count, records)
-    SELECT n.partition, n.saga_id, 0, n.record_count, n.records
-    FROM new n
-    WHERE n.record_count > 0 AND (n.saga_id IN (SELECT m.saga_id FROM made m)) IS TRUE
-)"
-        )
-    };
-}
-
-/// Makes sagas without idempotency keys and lock keys, if all leases hold. Answers whether they
-/// do, how many idempotency keys were taken (none), how many sagas were made, and which, unless
-/// all.
-pub(super) const ACCEPT_PLAIN: &str = fenced!(
-    new_rows!(),
-    made_rows!("true"),
-    "
-SELECT (SELECT holds FROM fence), 0::bigint, (SELECT count(*) FROM made),
-    CASE WHEN (SELECT count(*) FROM made) < cardinality($3::text[])
-        THEN ARRAY(SELECT saga_id FROM made) END"
-);
-
-/// The same for any sagas. A key is taken only for a saga whose id is not there; if one is taken
-/// and its saga is not made all the same, the transaction has to be done again.
-pub(super) const ACCEPT: &str = fenced!(
-    new_rows!(),
-    ", keyed AS (
+    WHERE (SELECT ahead FROM go)
+), keyed AS (
     INSERT INTO idempotency (idempotency_key, saga_id)
     SELECT n.idempotency_key, n.saga_id FROM new n
     WHERE n.idempotency_key IS NOT NULL
@@ -81,20 +35,56 @@ pub(super) const ACCEPT: &str = fenced!(
     ORDER BY n.idempotency_key COLLATE \"C\", n.position
     ON CONFLICT (idempotency_key) DO NOTHING
     RETURNING saga_id
-)",
-    made_rows!(
-        "n.idempotency_key IS NULL OR (n.saga_id IN (SELECT k.saga_id FROM keyed k)) IS TRUE"
-    ),
+), made AS (
+    INSERT INTO saga (saga_id, partition, definition, definition_name, definition_version,
+        labels, lock_keys, idempotency_key, request_digest, created_at,
+        status, paused, step, reason, updated_at, ended_at, wake_at)
+    SELECT n.saga_id, n.partition, n.definition, n.definition_name, n.definition_version,
+        n.labels::jsonb, n.lock_keys::text[], n.idempotency_key, n.request_digest, n.created_at,
+        n.status, n.paused, n.step, n.reason, n.updated_at, n.ended_at, n.wake_at
+    FROM new n
+    WHERE n.idempotency_key IS NULL OR (n.saga_id IN (SELECT k.saga_id FROM keyed k)) IS TRUE
+    ORDER BY n.saga_id COLLATE \"C\"
+    ON CONFLICT (saga_id) DO NOTHING
+    RETURNING saga_id, idempotency_key
+), begun AS (
+    INSERT INTO saga_journal (partition, saga_id, first_seq, record_count, records)
+    SELECT n.partition, n.saga_id, 0, n.record_count, n.records
+    FROM new n
+    WHERE n.record_count > 0 AND (n.saga_id IN (SELECT m.saga_id FROM made m)) IS TRUE
+)"
+    };
+}
+
+/// What became of it: whether the leases hold, whether the appended chunks follow, which sagas
+/// were made, unless all. A key that was taken for a saga which another transaction has made
+/// meanwhile must not stay: the division by zero voids the statement, to be done again.
+macro_rules! answer {
+    () => {
+        "
+SELECT f.holds, s.follows,
+    CASE WHEN (SELECT count(*) FROM made) < cardinality($17::text[])
+        THEN ARRAY(SELECT saga_id FROM made) END,
+    1 / ((SELECT count(*) FROM keyed) = (SELECT count(idempotency_key) FROM made))::int
+FROM fence f, sound s"
+    };
+}
+
+/// Appends, and makes sagas without lock keys, in one statement.
+pub(super) const BATCH: &str = fenced!(appended!(), made!(), answer!());
+
+/// The same with lock keys: their tickets are parameters $36 to $39.
+pub(super) const BATCH_WITH_TICKETS: &str = fenced!(
+    appended!(),
+    made!(),
     ", ticket AS (
     INSERT INTO lock_ticket (lock_key, ticket, saga_id, partition)
     SELECT t.lock_key, t.ticket, t.saga_id, t.partition
-    FROM unnest($22::text[], $23::bigint[], $24::text[], $25::int[])
+    FROM unnest($36::text[], $37::bigint[], $38::text[], $39::int[])
         AS t (lock_key, ticket, saga_id, partition)
     WHERE (t.saga_id IN (SELECT m.saga_id FROM made m)) IS TRUE
-)
-SELECT (SELECT holds FROM fence), (SELECT count(*) FROM keyed), (SELECT count(*) FROM made),
-    CASE WHEN (SELECT count(*) FROM made) < cardinality($3::text[])
-        THEN ARRAY(SELECT saga_id FROM made) END"
+)",
+    answer!()
 );
 
 /// What was there already, by id or by idempotency key.
@@ -156,11 +146,13 @@ impl<'b> Accepts<'b> {
     pub(super) fn query<'q>(
         &'q self,
         leases: &'q Leases,
-        tickets: Option<&'q NewTickets<'b>>,
+        appends: &'q Appends<'b>,
+        tickets: &'q NewTickets<'b>,
     ) -> Query<'q> {
-        let query = sqlx::query(if tickets.is_some() { ACCEPT } else { ACCEPT_PLAIN })
-            .bind(&leases.partitions)
-            .bind(&leases.epochs)
+        let has_tickets = !tickets.keys.is_empty();
+        let query = sqlx::query(if has_tickets { BATCH_WITH_TICKETS } else { BATCH });
+        let query = appends
+            .bind(leases.bind(query))
             .bind(&self.saga_ids)
             .bind(&self.partitions)
             .bind(&self.definitions)
@@ -172,10 +164,7 @@ impl<'b> Accepts<'b> {
             .bind(&self.request_digests)
             .bind(&self.created_at);
         let query = self.headers.bind(query).bind(&self.counts).bind(&self.records);
-        match tickets {
-            Some(tickets) => tickets.bind(query),
-            None => query,
-        }
+        if has_tickets { tickets.bind(query) } else { query }
     }
 }
 
@@ -196,37 +185,15 @@ fn array_of(new: &NewSaga) -> String {
     text
 }
 
-/// What the statements above answer.
-#[derive(Debug)]
-pub(super) struct Made {
-    pub(super) holds: bool,
-    keyed: i64,
-    /// One an accept: whether its saga was made.
-    pub(super) is_new: Vec<bool>,
-}
-
-impl Made {
-    pub(super) fn read(rows: &[PgRow], accepts: &[NewSaga]) -> Result<Self, Failure> {
-        let answer = rows.first().ok_or_else(|| Failure::Corrupt("no answer row".to_owned()))?;
-        let made = match row::get::<Option<Vec<String>>>(answer, 3)? {
-            None => vec![true; accepts.len()],
-            Some(ids) => {
-                let ids: HashSet<String> = ids.into_iter().collect();
-                accepts.iter().map(|new| ids.contains(new.saga_id.as_str())).collect()
-            }
-        };
-        Ok(Self { holds: row::get(answer, 0)?, keyed: row::get(answer, 1)?, is_new: made })
-    }
-
-    /// Whether a key was taken for a saga that another transaction made meanwhile.
-    pub(super) fn has_lost_a_race(&self, accepts: &[NewSaga]) -> bool {
-        let with_key = accepts
-            .iter()
-            .zip(&self.is_new)
-            .filter(|(new, made)| **made && new.idempotency_key.is_some())
-            .count();
-        self.keyed != i64::try_from(with_key).unwrap_or(i64::MAX)
-    }
+/// One an accept: whether its saga was made, as the statements above answer.
+pub(super) fn made(answer: &PgRow, accepts: &[NewSaga]) -> Result<Vec<bool>, Failure> {
+    Ok(match row::get::<Option<Vec<String>>>(answer, 2)? {
+        None => vec![true; accepts.len()],
+        Some(ids) => {
+            let ids: HashSet<String> = ids.into_iter().collect();
+            accepts.iter().map(|new| ids.contains(new.saga_id.as_str())).collect()
+        }
+    })
 }
 
 /// The accepts that made nothing, as parameters.

@@ -7,10 +7,11 @@ use super::Time;
 use super::lease::{Leases, fenced};
 use super::pool::Query;
 
-/// Appends chunks to journals and brings rows up to date, if all leases hold and each chunk follows
-/// on the last one of its saga. Answers whether the leases hold, and whether the chunks follow.
-pub(super) const APPEND: &str = fenced!(
-    ", sound AS (
+/// Appends chunks to journals and brings rows up to date, from parameters $3 to $16, if all leases
+/// hold and each chunk follows on the last one of its saga: `go.ahead` says so.
+macro_rules! appended {
+    () => {
+        ", sound AS (
     SELECT NOT EXISTS (
         SELECT 1
         FROM unnest($3::int[], $4::text[], $5::bigint[]) AS j (partition, saga_id, first_seq)
@@ -23,7 +24,7 @@ pub(super) const APPEND: &str = fenced!(
     ) AS follows
 ), go AS (
     SELECT f.holds AND s.follows AS ahead FROM fence f, sound s
-), journal AS (
+), appended AS (
     INSERT INTO saga_journal (partition, saga_id, first_seq, record_count, records)
     SELECT j.partition, j.saga_id, j.first_seq, j.record_count, j.records
     FROM unnest($3::int[], $4::text[], $5::bigint[], $6::int[], $7::text[])
@@ -37,9 +38,14 @@ pub(super) const APPEND: &str = fenced!(
             $14::timestamptz[], $15::timestamptz[], $16::timestamptz[])
         AS h (partition, saga_id, status, paused, step, reason, updated_at, ended_at, wake_at)
     WHERE s.saga_id = h.saga_id AND s.partition = h.partition AND (SELECT ahead FROM go)
-)
-SELECT f.holds, s.follows FROM fence f, sound s"
-);
+)"
+    };
+}
+pub(super) use appended;
+
+/// Appends alone. Answers whether the leases hold, and whether the chunks follow.
+pub(super) const APPEND: &str =
+    fenced!(appended!(), "\nSELECT f.holds, s.follows FROM fence f, sound s");
 
 /// Chunks of journals as parameters.
 #[derive(Debug, Default)]
@@ -123,9 +129,12 @@ impl<'b> Appends<'b> {
     }
 
     pub(super) fn query<'q>(&'q self, leases: &'q Leases) -> Query<'q> {
-        let query = sqlx::query(APPEND)
-            .bind(&leases.partitions)
-            .bind(&leases.epochs)
+        self.bind(leases.bind(sqlx::query(APPEND)))
+    }
+
+    /// Binds fourteen parameters.
+    pub(super) fn bind<'q>(&'q self, query: Query<'q>) -> Query<'q> {
+        let query = query
             .bind(&self.chunks.partitions)
             .bind(&self.chunks.saga_ids)
             .bind(&self.chunks.firsts)

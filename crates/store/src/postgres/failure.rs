@@ -5,6 +5,9 @@ use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
+/// A division by zero: how a statement of ours voids itself when another one was in its way.
+const LOST_RACE: &str = "22012";
+
 /// Why a statement has no answer.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -38,7 +41,7 @@ impl Failure {
             || code.starts_with("57P");
         if is_lost {
             Self::Lost(error.into())
-        } else if matches!(code, "40001" | "40P01") {
+        } else if matches!(code, "40001" | "40P01" | LOST_RACE) {
             Self::Conflict(error.into())
         } else {
             Self::Refused(error)

@@ -9,6 +9,7 @@ use amends_ports::failpoint;
 use amends_ports::store::{CoordinatorId, Epoch, Error, Lease, Member};
 use sqlx::postgres::PgRow;
 
+use super::pool::Query;
 use super::{Failure, PostgresStore, row, version};
 
 /// Says that a coordinator lives and renews what it holds, if it reads the journal format in force
@@ -139,6 +140,11 @@ pub(super) struct Leases {
 }
 
 impl Leases {
+    /// Binds two parameters.
+    pub(super) fn bind<'q>(&'q self, query: Query<'q>) -> Query<'q> {
+        query.bind(&self.partitions).bind(&self.epochs)
+    }
+
     pub(super) fn new(leases: &[Lease]) -> Self {
         let mut sorted = leases.to_vec();
         sorted.sort_by_key(|lease| lease.partition);

@@ -8,8 +8,8 @@ use super::{
 /// Statements that run per saga, per batch or per look at what is due: none may cost more the
 /// more sagas have ended.
 pub const HOT: &[(&str, &str)] = &[
-    ("accept", accept::ACCEPT),
-    ("accept_plain", accept::ACCEPT_PLAIN),
+    ("batch", accept::BATCH),
+    ("batch_with_tickets", accept::BATCH_WITH_TICKETS),
     ("existing", accept::EXISTING),
     ("append", append::APPEND),
     ("fence", lease::FENCE),

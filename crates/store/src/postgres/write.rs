@@ -1,17 +1,15 @@
 //! One batch, one transaction.
 //!
-//! A batch of appends alone, or of plain new sagas alone, is one statement that commits itself;
-//! any other is a transaction with only the statements that it needs.
+//! A batch that has nothing to do with lock keys and the inbox is one statement that commits
+//! itself; any other is a transaction with only the statements that it needs.
 
 use amends_core::SagaId;
 use amends_core::saga::Token;
 use amends_ports::failpoint;
-use amends_ports::store::{
-    AcceptOutcome, Batch, NewSaga, Partition, Settle, Tickets, WriteError, Written,
-};
+use amends_ports::store::{AcceptOutcome, Batch, Partition, Settle, Tickets, WriteError, Written};
 use sqlx::postgres::PgRow;
 
-use super::accept::{Accepts, Made, Refused};
+use super::accept::{Accepts, Refused, made};
 use super::append::Appends;
 use super::inbox::SETTLE;
 use super::lease::{FENCE, Leases, STALE};
@@ -79,7 +77,7 @@ impl PostgresStore {
         let mut session = self.hot.session().await.map_err(Stop::Nothing)?;
         let result = match Shape::of(batch) {
             Shape::Appends => appends_alone(&mut session, batch, leases).await,
-            Shape::PlainAccepts => accepts_alone(&mut session, batch, leases).await,
+            Shape::Plain => in_one_statement(&mut session, batch, leases).await,
             Shape::Mixed => transaction(&mut session, batch, leases).await,
         };
         match &result {
@@ -109,26 +107,24 @@ impl PostgresStore {
 enum Shape {
     /// Nothing but appends.
     Appends,
-    /// Nothing but new sagas without any keys.
-    PlainAccepts,
+    /// Appends and new sagas without lock keys.
+    Plain,
     /// A transaction of several statements.
     Mixed,
 }
 
 impl Shape {
     fn of(batch: &Batch) -> Self {
-        let is_plain = |new: &NewSaga| new.lock_keys.is_empty() && new.idempotency_key.is_none();
         if !batch.grants.is_empty()
             || !batch.settles.is_empty()
             || batch.appends.iter().any(|append| append.tickets != Tickets::Keep)
+            || batch.accepts.iter().any(|new| !new.lock_keys.is_empty())
         {
             Self::Mixed
         } else if batch.accepts.is_empty() {
             Self::Appends
-        } else if batch.appends.is_empty() && batch.accepts.iter().all(is_plain) {
-            Self::PlainAccepts
         } else {
-            Self::Mixed
+            Self::Plain
         }
     }
 }
@@ -146,21 +142,21 @@ async fn appends_alone(
     Ok(Written::default())
 }
 
-async fn accepts_alone(
+async fn in_one_statement(
     session: &mut Session<'_>,
     batch: &Batch,
     leases: &Leases,
 ) -> Result<Written, Stop> {
-    let accepts = Accepts::new(&batch.accepts);
+    let (appends, accepts) = (Appends::new(&batch.appends), Accepts::new(&batch.accepts));
+    let tickets = NewTickets::default();
+    let query = accepts.query(leases, &appends, &tickets);
     failpoint!("postgres.accept.before-commit");
-    let rows = session.fetch(accepts.query(leases, None)).await.map_err(Stop::at_commit)?;
+    let rows = session.fetch(query).await.map_err(Stop::at_commit)?;
     failpoint!("postgres.accept.after-commit");
-    let made = Made::read(&rows, &batch.accepts).map_err(Stop::Unknown)?;
-    if !made.holds {
-        return Err(Stop::Fenced);
-    }
+    let answer = check(&rows)?;
     // Some are made and committed: from here on no error may say that nothing was written.
-    let accepts = outcomes(session, batch, &made).await.map_err(Stop::Unknown)?;
+    let is_new = made(answer, &batch.accepts).map_err(Stop::Unknown)?;
+    let accepts = outcomes(session, batch, &is_new).await.map_err(Stop::Unknown)?;
     let accepts =
         accepts.ok_or_else(|| Stop::Unknown(Failure::Conflict(DELETED_MEANWHILE.into())))?;
     Ok(Written { accepts, ..Written::default() })
@@ -237,12 +233,13 @@ async fn statements(
     Ok(written)
 }
 
-/// Reads the answer to [`FENCE`] or [`super::append::APPEND`].
-fn check(rows: &[PgRow]) -> Result<(), Stop> {
+/// Reads the start of the answer to [`FENCE`] and to what appends.
+fn check(rows: &[PgRow]) -> Result<&PgRow, Stop> {
     let answer = rows.first().ok_or_else(|| Failure::Corrupt("no answer row".to_owned()));
-    let flags = answer.and_then(|answer| Ok((row::get(answer, 0)?, row::get(answer, 1)?)));
-    match flags.map_err(Stop::Unknown)? {
-        (true, true) => Ok(()),
+    let answer = answer.map_err(Stop::Unknown)?;
+    let flags = || Ok((row::get(answer, 0)?, row::get(answer, 1)?));
+    match flags().map_err(Stop::Unknown)? {
+        (true, true) => Ok(answer),
         (true, false) => Err(Stop::Nothing(Failure::Unfit(UNSOUND.to_owned()))),
         (false, _) => Err(Stop::Fenced),
     }
@@ -310,32 +307,23 @@ async fn accept(
     leases: &Leases,
     tickets: &NewTickets<'_>,
 ) -> Result<Vec<AcceptOutcome>, Stop> {
-    let accepts = Accepts::new(&batch.accepts);
-    let has_keys =
-        !tickets.keys.is_empty() || batch.accepts.iter().any(|new| new.idempotency_key.is_some());
-    let query = accepts.query(leases, has_keys.then_some(tickets));
+    let (appends, accepts) = (Appends::default(), Accepts::new(&batch.accepts));
+    let query = accepts.query(leases, &appends, tickets);
     let rows = session.fetch(query).await.map_err(Stop::before_commit)?;
-    let made = Made::read(&rows, &batch.accepts).map_err(Stop::Nothing)?;
-    if !made.holds {
-        return Err(Stop::Fenced);
-    }
-    let race = || Stop::Conflict(Failure::Conflict(DELETED_MEANWHILE.into()));
-    if made.has_lost_a_race(&batch.accepts) {
-        return Err(race());
-    }
-    let outcomes = outcomes(session, batch, &made).await.map_err(Stop::before_commit)?;
-    outcomes.ok_or_else(race)
+    let is_new = made(check(&rows)?, &batch.accepts).map_err(Stop::Nothing)?;
+    let outcomes = outcomes(session, batch, &is_new).await.map_err(Stop::before_commit)?;
+    outcomes.ok_or_else(|| Stop::Conflict(Failure::Conflict(DELETED_MEANWHILE.into())))
 }
 
 /// What became of each accept, without tokens; none if what was in the way is there no more.
 async fn outcomes(
     session: &mut Session<'_>,
     batch: &Batch,
-    made: &Made,
+    is_new: &[bool],
 ) -> Result<Option<Vec<AcceptOutcome>>, Failure> {
     let created = |made: &bool| made.then_some(AcceptOutcome::Created { tokens: None });
-    let mut outcomes: Vec<Option<AcceptOutcome>> = made.is_new.iter().map(created).collect();
-    if let Some(refused) = Refused::new(&batch.accepts, &made.is_new) {
+    let mut outcomes: Vec<Option<AcceptOutcome>> = is_new.iter().map(created).collect();
+    if let Some(refused) = Refused::new(&batch.accepts, is_new) {
         let rows = session.fetch(refused.query()).await?;
         if !refused.fill(&rows, &mut outcomes)? {
             return Ok(None);

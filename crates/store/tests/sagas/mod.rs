@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use amends_core::definition::Digest;
 use amends_core::saga::{Event, Record, Status};
-use amends_core::{DefinitionName, SagaId, Timestamp};
+use amends_core::{DefinitionName, LockKey, SagaId, Timestamp};
 use amends_ports::store::{Append, Header, NewSaga, Partition, Tickets, Wake};
 
 pub(crate) fn id(text: &str) -> SagaId {
@@ -46,9 +46,9 @@ pub(crate) fn new_saga(text: &str, number: u64, wake: Wake) -> NewSaga {
 }
 
 /// One that needs a transaction of several statements.
-pub(crate) fn keyed_saga(text: &str, number: u64) -> NewSaga {
-    let key = Some(format!("key of {text}"));
-    NewSaga { idempotency_key: key, ..new_saga(text, number, Wake::InMemory) }
+pub(crate) fn locking_saga(text: &str, number: u64) -> NewSaga {
+    let lock_keys = vec![LockKey::new(format!("key of {text}")).unwrap()];
+    NewSaga { lock_keys, ..new_saga(text, number, Wake::InMemory) }
 }
 
 pub(crate) fn append_of(text: &str, from: u64, number: u64) -> Append {
