@@ -122,6 +122,15 @@ macro_rules! text_id {
     };
 }
 
+impl SagaId {
+    /// The saga of which this one is a branch, if it is nested: what stands before its last dot. An
+    /// id that somebody chose may look the same.
+    pub fn parent(&self) -> Option<Self> {
+        let (parent, _) = self.as_str().rsplit_once('.')?;
+        Self::new(parent).ok()
+    }
+}
+
 const fn word(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
 }

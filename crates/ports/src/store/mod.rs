@@ -160,7 +160,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// How many sagas stand in each status; counting stops at `limit` for each.
     async fn counts(&self, limit: u32) -> Result<Vec<(Status, u32)>, Error>;
 
-    /// Deletes up to `limit` sagas that ended before `before`, with all that belongs to them.
+    /// Deletes up to `limit` sagas that ended before `before`, with all that belongs to them. A
+    /// nested saga stays as long as its parent ([`SagaId::parent`]) lives, which still has to find
+    /// it: what became of it, or that its id is taken.
     async fn delete_ended(&self, before: Timestamp, limit: u16) -> Result<u64, Error>;
 
     // --- lock keys -------------------------------------------------------------------------

@@ -45,10 +45,19 @@ ORDER BY j.first_seq";
 /// Deletes sagas that ended before $1, the oldest first, with all that belongs to them. No index
 /// leads to `ended_at`, since every saga would pay for it when it ends: `created_at` serves, which
 /// comes before it but for the difference between the clocks of two coordinators.
+///
+/// A nested saga stays while its parent lives. Its id is that of its parent, a dot and the branch,
+/// in which no dot can stand; `rtrim` takes away what follows the last dot. The question stands in
+/// a scalar subquery, so that it is asked of each candidate by the primary key: a join might read
+/// the whole table.
 pub(super) const DELETE_ENDED: &str = "\
 WITH old AS (
     SELECT s.saga_id FROM saga s
     WHERE s.ended_at < $1 AND s.created_at < $1 + INTERVAL '1 minute'
+        AND coalesce((
+            SELECT p.ended_at IS NOT NULL FROM saga p
+            WHERE p.saga_id = left(rtrim(s.saga_id, replace(s.saga_id, '.', '')), -1)
+        ), true)
     ORDER BY s.created_at, s.saga_id
     LIMIT $2
     FOR UPDATE SKIP LOCKED

@@ -7,8 +7,14 @@ use super::SqliteStore;
 use super::batch::json_array;
 use super::failure::Failure;
 
-const ENDED: &str = "SELECT saga_no FROM saga WHERE ended_us IS NOT NULL AND ended_us < $1
-     ORDER BY ended_us LIMIT $2";
+/// A nested saga stays while its parent lives. Its id is that of its parent, a dot and the branch,
+/// in which no dot can stand; `rtrim` takes away what follows the last dot.
+const ENDED: &str = "SELECT s.saga_no FROM saga AS s
+     WHERE s.ended_us IS NOT NULL AND s.ended_us < $1 AND NOT EXISTS (
+         SELECT 1 FROM saga AS parent
+         WHERE parent.ended_us IS NULL AND parent.saga_id = substr(
+             s.saga_id, 1, length(rtrim(s.saga_id, replace(s.saga_id, '.', ''))) - 1))
+     ORDER BY s.ended_us LIMIT $2";
 
 /// All that belongs to the sagas whose numbers are in `$1`; the sagas last. Then answered inbox
 /// items for sagas that are not there, from before `$2`.

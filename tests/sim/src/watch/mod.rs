@@ -199,6 +199,12 @@ impl Watch {
         if saga.end.is_none() {
             self.broken.push(format!("S1: {saga_id} was deleted and had not ended"));
         }
+        let parent = saga.accepted.parent.as_ref().map(|parent| parent.saga_id.clone());
+        let parent = parent.and_then(|parent| self.sagas.get(&parent));
+        if let Some(parent) = parent.filter(|parent| parent.end.is_none()) {
+            let parent = parent.id();
+            self.broken.push(format!("S1: {saga_id} was deleted, and {parent} may ask for it"));
+        }
     }
 
     /// A coordinator has read sagas to drive them.

@@ -194,6 +194,28 @@ pub async fn retention_takes_all_that_belongs_to_a_saga(store: Arc<dyn Store>) {
     assert_eq!(world.records(&id("s")).await.len(), 1, "no old facts");
 }
 
+/// A parent that lives finds its nested sagas, however long ago they ended. They go with it, and
+/// stand in nobody's way.
+pub async fn retention_spares_nested_sagas_of_live_ones(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let ended = Header { ended_at: Some(at(1)), wake: Wake::Parked, ..header(Status::Completed) };
+    let mut sagas = vec![saga("a"), saga("c.d")];
+    for id in ["a.1", "a.2", "b.1", "c.1", "c.d.1", "d", "a-1"] {
+        sagas.push(NewSaga { header: ended.clone(), ..saga(id) });
+    }
+    world.accept_all(sagas).await;
+    assert_eq!(world.store.delete_ended(at(9), 2).await.unwrap(), 2);
+    assert_eq!(world.store.delete_ended(at(9), 9).await.unwrap(), 2);
+    let mut left = shown(&world, SagaFilter::default()).await;
+    left.sort_unstable();
+    assert_eq!(left, ["a", "a.1", "a.2", "c.d", "c.d.1"]);
+    world.end(&id("a")).await;
+    assert_eq!(world.store.delete_ended(at(9), 9).await.unwrap(), 3);
+    let mut left = shown(&world, SagaFilter::default()).await;
+    left.sort_unstable();
+    assert_eq!(left, ["c.d", "c.d.1"]);
+}
+
 /// Live ones, ones that ended at or after the time, and what is over the limit, stay.
 pub async fn retention_spares_what_lives_or_ended_late(store: Arc<dyn Store>) {
     let world = World::new(store).await;

@@ -141,6 +141,7 @@ macro_rules! store_conformance {
                 a_summary_names_the_partition
                 counts_stop_at_the_limit
                 retention_takes_all_that_belongs_to_a_saga
+                retention_spares_nested_sagas_of_live_ones
                 retention_spares_what_lives_or_ended_late
             }
             registry {

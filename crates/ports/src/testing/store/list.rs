@@ -44,7 +44,11 @@ impl State {
         let ended: Vec<SagaId> = self
             .sagas
             .iter()
-            .filter(|(_, row)| row.header.ended_at.is_some_and(|at| at < before))
+            .filter(|(id, row)| {
+                let parent = id.parent().and_then(|parent| self.sagas.get(&parent));
+                row.header.ended_at.is_some_and(|at| at < before)
+                    && parent.is_none_or(|parent| parent.header.ended_at.is_some())
+            })
             .take(usize::from(limit))
             .map(|(id, _)| id.clone())
             .collect();
