@@ -169,6 +169,10 @@ error_codes! {
         "The step is not in a state for this command",
         "The command fits only a step in another state; `detail` names both. `allowed` lists what fits now.",
         "Look at the saga again; it may have gone on.";
+    OtherCall => "other-call", CONFLICT, false,
+        "Another call of the step is open now",
+        "What was said is of the operation that `op` names, and the saga has gone on since: the step's open call is that of another one, and what became of that one nobody has said. `detail` names both.",
+        "Look at the saga again. If its open call needs somebody, look into the participant's books for that one, and name it.";
     WrongStatus => "wrong-status", CONFLICT, false,
         "The saga is not in a status for this command",
         "The command fits only sagas in another status; `detail` names both. `allowed` lists what fits now.",

@@ -1,6 +1,7 @@
 //! Commands on sagas and steps. Each is answered when it is durable; repeating one is harmless.
 
-use amends_core::saga::{Actor, Command};
+use amends_core::definition::FaultCode;
+use amends_core::saga::{Actor, Command, Op};
 use amends_core::{SagaId, StepId};
 use axum::Json;
 use axum::extract::State;
@@ -196,7 +197,8 @@ step_command! {
 
 /// Say that a step's open call took effect.
 ///
-/// For people who have looked at the participant. `output` is what later steps will see.
+/// For people who have looked at the participant. `output` is what later steps will see. `op` names
+/// the operation that they looked into, so that it is not taken of the call that follows it.
 #[utoipa::path(
     post,
     path = "/v1/sagas/{id}/steps/{step}/resolve-succeeded",
@@ -222,8 +224,19 @@ async fn resolve_succeeded(
     parameters.finish()?;
     let mut fields = open(&body)?;
     let (reason, output) = (fields.words("reason", REASON_CHARS_MAX), fields.json("output"));
+    let op = resolved_op(&mut fields);
     fields.finish()?;
-    let ResolveBody { reason, output } = ResolveBody { reason, output };
-    let command = Command::ResolveSucceeded { step, output };
+    let ResolveBody { reason, output, op } = ResolveBody { reason, output, op };
+    let command = Command::ResolveSucceeded { step, output, op };
     carry_out(&state, &id, command, actor(&headers, reason)?).await
+}
+
+/// The operation of which somebody says that it took effect: none that undoes.
+fn resolved_op(fields: &mut Fields<'_>) -> Option<Op> {
+    let word = fields.text("op")?;
+    let op = word.parse().ok().filter(|op: &Op| !op.is_undo());
+    if op.is_none() {
+        fields.fault("op", FaultCode::WrongType, "must be action, try or confirm");
+    }
+    op
 }

@@ -51,7 +51,9 @@ impl From<CommandError> for Problem {
         match error {
             CommandError::UnknownSaga(_) => Self::new(ErrorCode::SagaNotFound, detail),
             CommandError::Refused { refusal, permitted } => {
-                Self::new(code_of(&refusal), detail).allowing(permitted)
+                let problem = Self::new(code_of(&refusal), detail).allowing(permitted);
+                let is_other = matches!(refusal, Refusal::OtherCall { .. });
+                if is_other { problem.at("/op") } else { problem }
             }
             CommandError::OwnerSilent(_) => Self::new(ErrorCode::OwnerUnreachable, detail),
             CommandError::Unavailable(error) => error.into(),
@@ -67,6 +69,7 @@ fn code_of(refusal: &Refusal) -> ErrorCode {
         Refusal::PivotUndecided(_) => ErrorCode::PivotUndecided,
         Refusal::UnknownStep(_) => ErrorCode::StepNotFound,
         Refusal::WrongStepState { .. } | Refusal::Stale => ErrorCode::WrongStepState,
+        Refusal::OtherCall { .. } => ErrorCode::OtherCall,
         Refusal::NothingToRetry => ErrorCode::NothingToRetry,
         Refusal::WrongStatus { command, .. } if is_by_client(command) => ErrorCode::NotRunning,
         Refusal::WrongStatus { .. } => ErrorCode::WrongStatus,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use amends_core::definition::Mode;
-use amends_core::saga::{Command, Saga};
+use amends_core::saga::{Command, Op, Saga};
 use amends_core::{Json, StepId, Timestamp, parse_duration};
 
 use crate::look::Look;
@@ -26,6 +26,8 @@ pub(crate) struct CommandForm {
     pub(crate) command: &'static str,
     /// The step; empty for the whole saga.
     pub(crate) step: String,
+    /// The operation of the call that is shown, where the command must say which it is about.
+    pub(crate) op: Option<Op>,
     pub(crate) label: &'static str,
     /// What it does.
     pub(crate) meaning: &'static str,
@@ -106,6 +108,10 @@ impl CommandForm {
             | Command::ResolveUndone { step } => Some(step),
         };
         let step = step.map(ToString::to_string).unwrap_or_default();
+        let op = match command {
+            Command::ResolveSucceeded { op, .. } => *op,
+            _ => None,
+        };
         let (label, meaning) = words(command, mode);
         let is_easy = matches!(
             command,
@@ -115,6 +121,7 @@ impl CommandForm {
             id: format!("do-{step}-{}", command.as_str()),
             command: command.as_str(),
             step,
+            op,
             label,
             meaning,
             is_grave: matches!(command, Command::Cancel | Command::Abandon),
@@ -227,9 +234,11 @@ pub(crate) fn read(pairs: &[(String, String)], now: Timestamp) -> Result<Asked, 
         "retry" if field("step").is_empty() => Command::RetryNow { step: None },
         "retry" => Command::RetryNow { step: Some(step()?) },
         "skip" => Command::Skip { step: step()? },
-        "resolve-succeeded" => {
-            Command::ResolveSucceeded { step: step()?, output: output(field("output"))? }
-        }
+        "resolve-succeeded" => Command::ResolveSucceeded {
+            step: step()?,
+            output: output(field("output"))?,
+            op: Some(op(field("op"))?),
+        },
         "resolve-failed" => Command::ResolveFailed { step: step()? },
         "resolve-undone" => Command::ResolveUndone { step: step()? },
         other => return Err(format!("{other:?} is no command.")),
@@ -247,6 +256,10 @@ fn deadline(text: &str) -> Result<Duration, String> {
         return Ok(deadline);
     }
     Err(format!("The new deadline must be 1s to 366d from now, not {text}."))
+}
+
+fn op(text: &str) -> Result<Op, String> {
+    text.parse().map_err(|error| format!("The operation: {error}."))
 }
 
 fn output(text: &str) -> Result<Option<Json>, String> {
@@ -288,12 +301,17 @@ mod tests {
         let step = Some(StepId::new("charge").unwrap());
         let asked = form(&[("command", "retry"), ("step", "charge"), ("reason", "")]).unwrap();
         assert_eq!(asked.command, Command::RetryNow { step });
-        for word in ["pause", "resume", "cancel", "abandon", "skip", "resolve-succeeded", "commit"]
-        {
+        for word in ["pause", "resume", "cancel", "abandon", "skip", "resolve-failed", "commit"] {
             let asked = form(&[("command", word), ("step", "a"), ("reason", "seen")]).unwrap();
             assert_eq!(asked.command.as_str(), word);
             assert!(done(word).is_some());
         }
+        let word = "resolve-succeeded";
+        let pairs = [("command", word), ("step", "a"), ("op", "confirm"), ("reason", "seen")];
+        let (step, op) = (StepId::new("a").unwrap(), Some(Op::Confirm));
+        let resolved = Command::ResolveSucceeded { step, output: None, op };
+        assert_eq!(form(&pairs).unwrap().command, resolved);
+        assert!(done(word).is_some());
         let asked = form(&[("command", "extend"), ("deadline", "1m30s")]).unwrap();
         assert_eq!(asked.command, Command::Extend { until: Timestamp(90_000_000) });
         assert!(done("extend").is_some());
@@ -308,6 +326,8 @@ mod tests {
         let output =
             [("command", "resolve-succeeded"), ("step", "a"), ("output", "{"), ("reason", "x")];
         assert!(form(&output).unwrap_err().contains("JSON"));
+        let unnamed = [("command", "resolve-succeeded"), ("step", "a"), ("reason", "x")];
+        assert!(form(&unnamed).unwrap_err().contains("operation"));
         for deadline in ["", "soon", "10ms", "400d"] {
             let extend = form(&[("command", "extend"), ("deadline", deadline)]);
             assert!(extend.unwrap_err().contains("deadline"), "{deadline:?}");

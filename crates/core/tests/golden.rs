@@ -4,11 +4,12 @@
 
 use std::collections::BTreeSet;
 
-use amends_core::RetryPolicy;
 use amends_core::definition::{Branch, BranchCall, CheckBack, NestedSaga};
 use amends_core::saga::{
-    Accepted, Actor, Answer, AttemptFailure, Event, JournalFormat, Op, Parent, Problem, Record,
+    Accepted, Actor, Answer, AttemptFailure, Command, Event, JournalFormat, Op, Parent, Problem,
+    Record,
 };
+use amends_core::{RetryPolicy, StepId};
 
 const JOURNAL: &str = include_str!("golden/journal.jsonl");
 
@@ -183,10 +184,55 @@ fn every_part_of_a_fact_has_a_line() {
     }
 }
 
+/// Commands, which coordinators tell one another. Every field is named here for the same reason.
+const fn command_format(command: &Command) -> JournalFormat {
+    match command {
+        Command::ResolveSucceeded { step: _, output: _, op: Some(_) } => JournalFormat(2),
+        Command::Pause
+        | Command::Resume
+        | Command::Cancel
+        | Command::RetryNow { step: _ }
+        | Command::Skip { step: _ }
+        | Command::ResolveSucceeded { step: _, output: _, op: None }
+        | Command::ResolveFailed { step: _ }
+        | Command::ResolveUndone { step: _ }
+        | Command::Abandon
+        | Command::Enlist { branch: _ }
+        | Command::Commit
+        | Command::Extend { until: _ }
+        | Command::ParentDecided { decision: _ }
+        | Command::Replace
+        | Command::ReleaseLock => JournalFormat(1),
+    }
+}
+
+#[test]
+fn a_command_says_which_format_it_needs() {
+    let step = StepId::new("pay").unwrap();
+    for op in [None, Some(Op::Try)] {
+        let command = Command::ResolveSucceeded { step: step.clone(), output: None, op };
+        assert_eq!(command.journal_format(), command_format(&command));
+    }
+}
+
+/// What the first release wrote is read; what it could not read has more to it.
+#[test]
+fn a_command_without_an_operation_is_written_as_the_first_release_wrote_it() {
+    let resolve =
+        |op| Command::ResolveSucceeded { step: StepId::new("pay").unwrap(), output: None, op };
+    for (op, text) in [
+        (None, r#"{"resolve_succeeded":{"step":"pay","output":null}}"#),
+        (Some(Op::Try), r#"{"resolve_succeeded":{"step":"pay","output":null,"op":"try"}}"#),
+    ] {
+        assert_eq!(serde_json::to_string(&resolve(op)).unwrap(), text);
+        assert_eq!(serde_json::from_str::<Command>(text).unwrap(), resolve(op));
+    }
+}
+
 /// A change of what is written shows here, together with the number that has to change.
 #[test]
-fn this_is_the_journal_of_format_1() {
-    assert_eq!(JournalFormat::READ, JournalFormat(1));
+fn format_1_is_written_and_format_2_is_read() {
+    assert_eq!(JournalFormat::READ, JournalFormat(2));
     assert_eq!(JournalFormat::WRITTEN, JournalFormat(1));
     assert!(JournalFormat::WRITTEN <= JournalFormat::READ);
 }

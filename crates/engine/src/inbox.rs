@@ -63,8 +63,8 @@ impl Engine {
                 Place::Nowhere => return Err(CommandError::UnknownSaga(saga_id.clone())),
                 Place::Ended => return self.judge(saga_id, &command).await,
                 Place::Elsewhere(partition) => {
-                    let message =
-                        InboxMessage::Command { command: command.clone(), by: by.clone() };
+                    let posted = inner.as_posted(saga_id, &command).await?;
+                    let message = InboxMessage::Command { command: posted, by: by.clone() };
                     let result = inner.post_and_wait(saga_id, partition, &message, until).await;
                     match result.map_err(CommandError::Unavailable)? {
                         Some(true) => return self.after(saga_id).await,
@@ -202,6 +202,21 @@ impl Inner {
             Ok(())
         });
         claiming.await.unwrap_or(Ok(())).map(|()| Place::Here)
+    }
+
+    /// The command in words that whoever owns the saga can read.
+    async fn as_posted(
+        &self,
+        saga_id: &SagaId,
+        command: &Command,
+    ) -> Result<Command, CommandError> {
+        if command.journal_format() <= self.store.journal_format() {
+            return Ok(command.clone());
+        }
+        let detail = self.detail(saga_id).await.map_err(CommandError::Unavailable)?;
+        let saga = detail.ok_or_else(|| CommandError::UnknownSaga(saga_id.clone()))?.saga;
+        let posted = saga.in_first_format(command.clone());
+        posted.map_err(|refusal| CommandError::refused(&saga, refusal))
     }
 
     /// Posts a message and waits for its result: whether it was carried out; none if the owner

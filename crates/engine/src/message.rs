@@ -44,3 +44,21 @@ impl InboxResult {
         serde_json::to_string(&self).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A release that knows no `op` must not take the message for one without.
+    #[test]
+    fn a_resolved_call_is_named_in_the_message() {
+        let text = r#"{"command":{"command":{"resolve_succeeded":{"step":"pay","output":null,"op":"try"}},"by":{}}}"#;
+        let (step, op) = (StepId::new("pay").unwrap(), Some(Op::Try));
+        let command = Command::ResolveSucceeded { step, output: None, op };
+        let message = InboxMessage::Command { command, by: Actor::default() };
+        assert_eq!(serde_json::to_string(&message).unwrap(), text);
+        assert_eq!(serde_json::from_str::<InboxMessage>(text).unwrap(), message);
+        let unknown = text.replace("\"op\"", "\"since_format_3\"");
+        assert!(serde_json::from_str::<InboxMessage>(&unknown).is_err());
+    }
+}

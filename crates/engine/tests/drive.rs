@@ -96,7 +96,7 @@ async fn an_undo_that_is_refused_suspends_until_an_operator_resolves_it() {
     let error = engine.command(&id, Command::Cancel, operator()).await;
     assert!(error.is_ok(), "cancelling what aborts already changes nothing: {error:?}");
     let step = StepId::new("reserve").unwrap();
-    let wrong = Command::ResolveSucceeded { step: step.clone(), output: None };
+    let wrong = Command::ResolveSucceeded { step: step.clone(), output: None, op: None };
     let error = engine.command(&id, wrong, operator()).await.unwrap_err();
     let CommandError::Refused { permitted, .. } = error else { panic!("{error}") };
     assert!(permitted.contains(&"reserve/resolve-undone".to_owned()), "{permitted:?}");

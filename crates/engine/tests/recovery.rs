@@ -7,12 +7,15 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amends_core::SagaId;
-use amends_core::saga::{Answer, Command, Status};
+use amends_core::saga::{Answer, Command, Op, OutcomeKind, Status};
+use amends_core::{SagaId, StepId};
 use amends_engine::{Submission, SubmitError};
 use amends_ports::testing::{Fault, MemoryStore, ScriptedAnswer, ScriptedParticipants};
 use amends_ports::{Clock, Store};
-use support::{World, assert_ends, ended, operator, order, register, start_saga, submission};
+use serde_json::json;
+use support::{
+    World, assert_ends, ended, failed, operator, order, register, start_saga, submission,
+};
 
 fn slow(millis: u64) -> ScriptedParticipants {
     ScriptedParticipants::scripted(move |_| {
@@ -130,6 +133,35 @@ async fn a_command_reaches_a_saga_of_another_coordinator() {
         assert_ends(&first, &id, Status::Compensated).await;
         assert!(second.command(&id, Command::Pause, operator()).await.is_err());
     }
+}
+
+/// As long as the owner may be of a release that reads no `op`, nobody tells it what may be taken
+/// of another call.
+#[tokio::test(start_paused = true)]
+async fn what_is_said_of_a_try_reaches_another_coordinator_while_the_saga_is_paused() {
+    let world = World::new(ScriptedParticipants::answering(|call| match call.key.op {
+        Op::Try => failed(OutcomeKind::Unknown, true),
+        Op::Action | Op::Compensation | Op::Confirm | Op::Cancel => Answer::succeeded(None),
+    }));
+    let first = world.start().await;
+    let second = world.start_unready().await;
+    let mut order = order();
+    order["defaults"]["retry"]["initial"] = json!("10m");
+    order["defaults"]["retry"]["max"] = json!("10m");
+    let order = register(&first, &order).await;
+    world.clock.sleep(Duration::from_secs(15)).await;
+    let id = start_saga(&first, &order, "s").await;
+    world.clock.sleep(Duration::from_secs(1)).await;
+    let step = StepId::new("charge").unwrap();
+    let of = |op| Command::ResolveSucceeded { step: step.clone(), output: None, op: Some(op) };
+    let error = second.command(&id, of(Op::Confirm), operator()).await.unwrap_err();
+    assert!(error.to_string().contains("is its try"), "{error}");
+    let error = second.command(&id, of(Op::Try), operator()).await.unwrap_err();
+    assert!(error.to_string().contains("needs one that is paused"), "{error}");
+    second.command(&id, Command::Pause, operator()).await.unwrap();
+    second.command(&id, of(Op::Try), operator()).await.unwrap();
+    second.command(&id, Command::Resume, operator()).await.unwrap();
+    assert_ends(&first, &id, Status::Completed).await;
 }
 
 async fn unknown_commits(fault: Fault) {

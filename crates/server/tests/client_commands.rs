@@ -303,12 +303,20 @@ async fn a_refusal_says_why_and_has_its_own_exit_status() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_is_resolved_with_its_output() {
     let server = Server::start().await;
-    let resolve =
-        ["saga", "resolve", "order-1", "pay", "--as", "succeeded", "--output", "{\"a\":1}"];
-    let end = server.amends(&resolve).await;
+    let resolve = ["saga", "resolve", "order-1", "pay", "--as"];
+    let of = |more: &[&'static str]| [&resolve[..], more].concat();
+    let end = server.amends(&of(&["succeeded", "--op", "try", "--output", "{\"a\":1}"])).await;
     assert_eq!(end.status, 0, "{end:?}");
-    let expected = r#"POST /v1/sagas/order-1/steps/pay/resolve-succeeded {"output":{"a":1}}"#;
-    assert_eq!(server.asked(), [expected]);
+    let path = "POST /v1/sagas/order-1/steps/pay/resolve-succeeded";
+    assert_eq!(server.asked(), [format!(r#"{path} {{"op":"try","output":{{"a":1}}}}"#)]);
+
+    // Without the operation it might be taken of a call that nobody has looked into.
+    let end = server.amends(&of(&["succeeded"])).await;
+    assert_eq!(end.status, 2, "{end:?}");
+    assert_has(&end.err, &["--op"]);
+    let end = server.amends(&of(&["undone", "--op", "try"])).await;
+    assert_eq!(end.status, 2, "{end:?}");
+    assert!(server.asked().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

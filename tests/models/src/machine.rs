@@ -217,7 +217,7 @@ impl Machine {
             Told::Cancel => command(Command::Cancel),
             Told::Skip(step) => command(Command::Skip { step: step_id(step) }),
             Told::ResolveSucceeded(step) => {
-                command(Command::ResolveSucceeded { step: step_id(step), output: None })
+                command(Command::ResolveSucceeded { step: step_id(step), output: None, op: None })
             }
             Told::ResolveFailed(step) => command(Command::ResolveFailed { step: step_id(step) }),
             Told::ResolveUndone(step) => command(Command::ResolveUndone { step: step_id(step) }),

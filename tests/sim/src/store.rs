@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use amends_core::definition::Digest;
 use amends_core::participant::ParticipantSpec;
-use amends_core::saga::Status;
+use amends_core::saga::{JournalFormat, Status};
 use amends_core::{DefinitionName, LockKey, ParticipantName, SagaId, Timestamp};
 use amends_ports::store::{
     Batch, CoordinatorId, DefinitionSummary, Error, InboxId, InboxItem, JournalPage, Lease,
@@ -118,6 +118,10 @@ impl Store for SimStore {
         });
         self.gate.pass().await;
         result
+    }
+
+    fn journal_format(&self) -> JournalFormat {
+        self.world.journal_format()
     }
 
     async fn partitions(&self) -> Result<u16, Error> {

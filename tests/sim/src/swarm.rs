@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use amends_core::saga::JournalFormat;
+
 use crate::chance::Chance;
 
 /// What can be left out of a run.
@@ -144,6 +146,8 @@ pub(crate) struct Swarm {
     pub(crate) park_after: Duration,
     /// How long ended sagas are kept.
     pub(crate) retention: Option<Duration>,
+    /// What coordinators may tell one another.
+    pub(crate) journal_format: JournalFormat,
 }
 
 impl Swarm {
@@ -182,6 +186,7 @@ impl Swarm {
             chaos: chance.time(Duration::from_secs(10), Duration::from_mins(1)),
             park_after: chance.time(Duration::from_millis(100), Duration::from_secs(5)),
             retention: chance.is(0.15).then(|| Duration::from_secs(30)),
+            journal_format: *chance.one_of(&[JournalFormat::WRITTEN, JournalFormat::READ]),
         }
     }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::{OnceLock, Weak};
 
+use amends_core::saga::JournalFormat;
 use amends_ports::OutgoingCall;
 use amends_ports::store::{CoordinatorId, Lease, StoredSaga};
 use amends_ports::testing::Change;
@@ -122,6 +123,11 @@ impl World {
     /// How often a fault happens now.
     pub(crate) fn rate(&self, rate: impl FnOnce(&Swarm) -> f64) -> f64 {
         rate(&self.swarm.lock())
+    }
+
+    /// What coordinators may tell one another.
+    pub(crate) fn journal_format(&self) -> JournalFormat {
+        self.swarm.lock().journal_format
     }
 
     /// Whether a fault of the network happens now.

@@ -18,6 +18,7 @@ const FOUND: &[(u64, &str)] = &[
     (27, "sagas whose claim was not answered were driven by nobody"),
     (65, "so was a transaction whose deadline had passed"),
     (1_802, "so was a saga in memory that waited for its lock keys"),
+    (200_122, "what was found out of a try was taken of its confirm"),
     (61, "an abort waited ten years for a nested saga that was being started"),
 ];
 

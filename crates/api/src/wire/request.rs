@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use amends_core::saga::Op;
 use amends_core::{DefinitionName, Json, StepId};
 use serde_json::value::RawValue;
 
@@ -47,6 +48,8 @@ pub struct ResolveBody {
     pub reason: Option<String>,
     /// The step's output.
     pub output: Option<Json>,
+    /// The operation that they looked into.
+    pub op: Option<Op>,
 }
 
 /// The later answer to a pending call, when it is more than a success with an output.

@@ -278,7 +278,11 @@ async fn a_running_saga_takes_what_fits_it() {
     log.add("waiting for a retry", &api.get("/v1/sagas/r-1").await);
     let skipped = api.command("/v1/sagas/r-1/steps/two/skip").await;
     assert_eq!(skipped.json()["steps"][1]["status"], "skipped");
-    let output = json!({ "output": { "no": 7 }, "reason": "seen" });
+    let of_try = json!({ "op": "try", "reason": "seen" });
+    log.add("another call", &api.post("/v1/sagas/r-1/steps/one/resolve-succeeded", &of_try).await);
+    let of_undo = json!({ "op": "compensation" });
+    log.add("no such op", &api.post("/v1/sagas/r-1/steps/one/resolve-succeeded", &of_undo).await);
+    let output = json!({ "output": { "no": 7 }, "op": "action", "reason": "seen" });
     api.post("/v1/sagas/r-1/steps/one/resolve-succeeded", &output).await;
     let id = "r-1".parse().unwrap();
     api.engine.wait(&id, std::time::Duration::from_secs(9)).await.unwrap();

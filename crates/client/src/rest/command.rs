@@ -8,6 +8,7 @@ use super::client::Client;
 use super::error::Result;
 use super::outgoing::{ACTOR, Outgoing, to_value};
 use super::saga::Saga;
+use super::words::Op;
 
 /// A command in the making. Made by a [`SagaHandle`](super::SagaHandle).
 #[derive(Clone, Debug)]
@@ -53,12 +54,18 @@ impl Command {
         self
     }
 
+    /// The operation that you looked into, with `resolve_succeeded`: it is not taken of another one
+    /// that is open by then (409 `other-call`).
+    pub fn op(self, op: &Op) -> Self {
+        self.field("op", op.as_str())
+    }
+
     /// Sends it; the saga once the command is durable. Repeating a command is harmless.
     ///
     /// # Errors
     ///
     /// `saga-not-found`, `step-not-found`; and 409 with what is `allowed` now: `saga-ended`,
-    /// `commit-decided`, `pivot-undecided`, `wrong-step-state`, `wrong-status`,
+    /// `commit-decided`, `pivot-undecided`, `wrong-step-state`, `other-call`, `wrong-status`,
     /// `nothing-to-retry`. With `owner-unreachable` it may still be carried out.
     pub async fn send(self) -> Result<Saga> {
         let client = self.client.clone();

@@ -132,7 +132,8 @@ impl SagaHandle {
         self.step_command(step, "skip")
     }
 
-    /// "It took effect", as you found out; [`output`](Command::output) is for later steps.
+    /// "It took effect", as you found out; [`output`](Command::output) is for later steps. Name
+    /// the [`op`](Command::op) that you looked into: the saga may have gone on since.
     pub fn resolve_succeeded(&self, step: &str) -> Command {
         self.step_command(step, "resolve-succeeded")
     }

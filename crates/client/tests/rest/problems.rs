@@ -1,6 +1,6 @@
 //! Errors are typed, and what cannot be sent is not sent.
 
-use amends_client::rest::{Call, Error, Severity};
+use amends_client::rest::{Call, Error, Op, Severity};
 use serde::{Serialize, Serializer, ser};
 use serde_json::json;
 
@@ -92,7 +92,7 @@ async fn commands_say_who_and_why_and_what_is_allowed() {
     let client = script.builder().actor("shop").build().unwrap();
     let saga = client.saga("s1");
     saga.retry_step("pay").reason("it is back").actor("di").send().await.unwrap();
-    saga.resolve_succeeded("pay").output(&json!({"n": 1})).send().await.unwrap();
+    saga.resolve_succeeded("pay").op(&Op::Confirm).output(&json!({"n": 1})).send().await.unwrap();
     let error = saga.abandon().send().await.unwrap_err();
     assert_eq!(error.code(), Some("wrong-status"));
     let heard = script.end();
@@ -101,7 +101,7 @@ async fn commands_say_who_and_why_and_what_is_allowed() {
     let who: Vec<_> = heard[0].headers.get_all("amends-actor").iter().collect();
     assert_eq!(who, ["di"]);
     assert_eq!(heard[1].line, "POST /v1/sagas/s1/steps/pay/resolve-succeeded");
-    assert_eq!(heard[1].json(), json!({"output": {"n": 1}}));
+    assert_eq!(heard[1].json(), json!({"output": {"n": 1}, "op": "confirm"}));
     assert_eq!(heard[1].header("amends-actor"), Some("shop"));
 }
 

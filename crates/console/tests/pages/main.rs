@@ -186,8 +186,13 @@ async fn a_stuck_saga_is_resolved_from_its_page() {
     assert_eq!(world.saga(&id).await.status(), Status::Suspended);
     let page = world.get("/console/sagas/order-1").await;
     assert!(page.body.contains("the hold has expired"));
-    let form = "command=resolve-succeeded&step=charge&reason=captured+by+hand&output=";
-    let reply = world.post(&id, form).await;
+    assert!(page.body.contains(r#"name="op" value="confirm""#));
+    let of = |op| {
+        format!("command=resolve-succeeded&step=charge&op={op}&reason=captured+by+hand&output=")
+    };
+    let reply = world.post(&id, &of("try")).await;
+    assert_eq!(reply.status, StatusCode::CONFLICT, "{}", reply.body);
+    let reply = world.post(&id, &of("confirm")).await;
     assert_eq!(reply.status, StatusCode::SEE_OTHER, "{}", reply.body);
     world.ended(&id).await;
     assert_eq!(world.saga(&id).await.status(), Status::Completed);

@@ -41,7 +41,7 @@ impl Saga {
                 let reason = SkipReason::Operator;
                 self.note(at, Event::StepSkipped { step, reason }, handled);
             }
-            Command::ResolveSucceeded { step, output } => {
+            Command::ResolveSucceeded { step, output, op: _ } => {
                 let (step, op) = self.unsettled(self.named(step)?).ok_or(Refusal::Stale)?;
                 let output = output.clone();
                 let event = Event::CallResolved { step, op, succeeded: true, output, by };
@@ -126,7 +126,8 @@ impl Saga {
                 Ok(())
             }
             Command::Skip { step } => self.permits_skip(step, command),
-            Command::ResolveSucceeded { step, .. } => {
+            Command::ResolveSucceeded { step, op, .. } => {
+                self.permits_op(step, *op)?;
                 self.permits_resolve(step, command, |op| !op.is_undo())
             }
             Command::ResolveFailed { step } => self.permits_resolve(step, command, Op::is_forward),
@@ -154,15 +155,39 @@ impl Saga {
 
     /// The commands on one step that are permitted now.
     pub fn permitted_on(&self, step: StepIndex) -> Vec<Command> {
+        let op = self.unsettled(step).map(|(_, op)| op);
         let step = &self.definition.step(step).id;
         let all = [
             Command::RetryNow { step: Some(step.clone()) },
             Command::Skip { step: step.clone() },
-            Command::ResolveSucceeded { step: step.clone(), output: None },
+            Command::ResolveSucceeded { step: step.clone(), output: None, op },
             Command::ResolveFailed { step: step.clone() },
             Command::ResolveUndone { step: step.clone() },
         ];
         all.into_iter().filter(|command| self.permits(command).is_ok()).collect()
+    }
+
+    /// The command in the words of the first journal format, which cannot say which call was looked
+    /// into: only where none but that one can be open by the time it is read. The other commands
+    /// fit the calls of one operation only.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal`] says why not.
+    pub fn in_first_format(&self, command: Command) -> Result<Command, Refusal> {
+        self.permits(&command)?;
+        let word = command.as_str();
+        match command {
+            // A confirm may follow, unless the saga is paused. Nothing follows a confirm.
+            Command::ResolveSucceeded { op: Some(Op::Try), .. } if !self.paused => {
+                let needed = "is paused, until every coordinator reads journal format 2";
+                Err(Refusal::WrongStatus { status: self.status(), command: word, needed })
+            }
+            Command::ResolveSucceeded { step, output, op: _ } => {
+                Ok(Command::ResolveSucceeded { step, output, op: None })
+            }
+            other => Ok(other),
+        }
     }
 
     /// After the end only what has had its effect may be asked again.
@@ -244,6 +269,17 @@ impl Saga {
             command,
             "is not the pivot, of which nothing can have happened, in a saga that is not undoing",
         ))
+    }
+
+    /// What was found out of one call is not said of another.
+    fn permits_op(&self, step: &StepId, named: Option<Op>) -> Result<(), Refusal> {
+        let open = self.unsettled(self.named(step)?).map(|(_, op)| op);
+        match (named, open) {
+            (Some(named), Some(open)) if named != open => {
+                Err(Refusal::OtherCall { step: step.clone(), open, named })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn permits_resolve(

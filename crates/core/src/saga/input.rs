@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, CallId, Decision, Op, Status, Token};
+use super::{Answer, CallId, Decision, JournalFormat, Op, Status, Token};
 use crate::definition::Branch;
 use crate::{Json, SagaId, StepId, StepIndex, Timestamp};
 
@@ -128,6 +128,10 @@ pub enum Command {
         step: StepId,
         /// Its output.
         output: Option<Json>,
+        /// The operation that was looked into; whichever is open, if none. Since
+        /// [`JournalFormat::RESOLVED_OP`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        op: Option<Op>,
     },
     /// The step's open forward call had no effect: a person has looked.
     ResolveFailed {
@@ -165,6 +169,14 @@ pub enum Command {
 }
 
 impl Command {
+    /// The format in which it is told to another coordinator.
+    pub const fn journal_format(&self) -> JournalFormat {
+        if matches!(self, Self::ResolveSucceeded { op: Some(_), .. }) {
+            return JournalFormat::RESOLVED_OP;
+        }
+        JournalFormat::FIRST
+    }
+
     /// The word for it, as the API and the command line write it.
     pub const fn as_str(&self) -> &'static str {
         match self {
@@ -226,6 +238,16 @@ pub enum Refusal {
         command: &'static str,
         /// What the command needs.
         needed: &'static str,
+    },
+    /// The step's open call is another one than the command is about.
+    #[error("the open call of step {step} is its {open}, and what was said is of its {named}")]
+    OtherCall {
+        /// Which step.
+        step: StepId,
+        /// The operation whose call is open.
+        open: Op,
+        /// The operation that the command names.
+        named: Op,
     },
     /// Abort is decided.
     #[error("abort is decided ({0}), so the saga cannot commit or change any more")]

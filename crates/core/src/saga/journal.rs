@@ -18,9 +18,11 @@ pub struct JournalFormat(pub u32);
 impl JournalFormat {
     /// What release 0.1.0 wrote.
     pub const FIRST: Self = Self(1);
+    /// From here on `resolve-succeeded` may name the operation that was looked into.
+    pub const RESOLVED_OP: Self = Self(2);
     /// The newest one that this release reads. It goes up one release before [`Self::WRITTEN`], so
     /// that there is always a release to go back to.
-    pub const READ: Self = Self(1);
+    pub const READ: Self = Self(2);
     /// The newest one that this release writes, once every live coordinator reads it.
     pub const WRITTEN: Self = Self(1);
 }

@@ -51,7 +51,12 @@ pub(super) async fn command(
     until_answered(cluster, chance, async |engine| {
         match engine.command(id, command.clone(), by()).await {
             Ok(detail) => Some(Ok(detail)),
-            Err(CommandError::Refused { refusal, .. }) => Some(Err(Some(refusal))),
+            Err(CommandError::Refused { refusal, .. }) => {
+                if matches!(refusal, Refusal::OtherCall { .. }) {
+                    cluster.world.seen("said of another call");
+                }
+                Some(Err(Some(refusal)))
+            }
             Err(CommandError::UnknownSaga(_)) => Some(Err(None)),
             Err(CommandError::OwnerSilent(_) | CommandError::Unavailable(_)) => None,
         }

@@ -3,43 +3,66 @@
 use std::time::Duration;
 
 use amends_core::definition::Starts;
-use amends_core::saga::{CallState, Command, Decision, Op, Saga, Status};
+use amends_core::saga::{CallState, Command, Decision, JournalFormat, Op, Saga, Status};
 use amends_core::{SagaId, StepIndex};
 
 use super::{Client, ask};
 use crate::cluster::Cluster;
 
-/// How often an operator looks for a step to leave out.
-const SKIP_LOOKS: usize = 10;
+/// How often an operator looks for a call to do something about.
+const LOOKS: usize = 10;
 
 impl Client {
-    /// Finds out what became of a call that waits or is stuck, and says so. Pauses the saga for as
-    /// long: what is said names a step and not a call, and would be taken of its confirm if its try
-    /// ended meanwhile.
+    /// Finds out what became of a call that waits or is stuck, and says so. Where coordinators
+    /// can't tell one another which call is meant, some pause the saga for as long.
     pub(super) async fn resolve(&self, id: &SagaId) {
-        if self.command(id, &Command::Pause).await.is_none() {
-            return;
+        let is_told = self.world().journal_format() >= JournalFormat::RESOLVED_OP;
+        if is_told || self.chance.is(0.3) {
+            self.find_out(id).await;
+        } else if self.command(id, &Command::Pause).await.is_some() {
+            self.find_out(id).await;
+            self.command(id, &Command::Resume).await;
         }
-        self.resolve_paused(id).await;
-        self.command(id, &Command::Resume).await;
     }
 
-    async fn resolve_paused(&self, id: &SagaId) {
-        let detail = self.until_answered(async |engine| engine.saga(id).await.ok()).await;
-        let Some(detail) = detail else { return };
-        let is_unsettled = |state: &CallState| {
-            matches!(state, CallState::Waiting { .. } | CallState::Stuck { .. })
-        };
-        let found = detail.saga.calls().find(|(_, _, call)| is_unsettled(&call.state));
-        let Some((step, op)) = found.map(|(step, op, _)| (step, op)) else { return };
-        if let Some(command) = truth(&self.cluster, &detail.saga, step, op) {
+    async fn find_out(&self, id: &SagaId) {
+        for _ in 0..LOOKS {
+            let detail = self.until_answered(async |engine| engine.saga(id).await.ok()).await;
+            let Some(detail) = detail.filter(|detail| !detail.saga.status().is_terminal()) else {
+                return;
+            };
+            let mut calls = detail.saga.calls();
+            let Some((step, op, _)) = calls.find(|(_, _, call)| is_unsettled(&call.state)) else {
+                self.idle(Duration::from_millis(300)).await;
+                continue;
+            };
+            let Some(command) = truth(&self.cluster, &detail.saga, step, op) else { return };
+            if op == Op::Try && matches!(command, Command::ResolveSucceeded { .. }) {
+                self.linger(id, step).await;
+            }
             self.command(id, &command).await;
+            return;
+        }
+    }
+
+    /// What was seen to have happened stays so: a person may say it late, at worst when the step's
+    /// next call is in doubt.
+    async fn linger(&self, id: &SagaId, step: StepIndex) {
+        for _ in 0..self.chance.below(LOOKS) {
+            self.idle(Duration::from_secs(1)).await;
+            let detail = self.until_answered(async |engine| engine.saga(id).await.ok()).await;
+            let is_next = detail.is_some_and(|detail| {
+                is_unsettled(&detail.saga.step(step).call(Op::Confirm).state)
+            });
+            if is_next {
+                return;
+            }
         }
     }
 
     /// Leaves a step out: one whose call waits, if there is one before long.
     pub(super) async fn skip(&self, id: &SagaId) {
-        for _ in 0..SKIP_LOOKS {
+        for _ in 0..LOOKS {
             let detail = self.until_answered(async |engine| engine.saga(id).await.ok()).await;
             let Some(detail) = detail.filter(|detail| !detail.saga.status().is_terminal()) else {
                 return;
@@ -60,6 +83,10 @@ impl Client {
             return;
         }
     }
+}
+
+fn is_unsettled(state: &CallState) -> bool {
+    matches!(state, CallState::Waiting { .. } | CallState::Stuck { .. })
 }
 
 /// What became of a call, after a person has seen to it that it stays so.
@@ -90,7 +117,7 @@ fn truth(cluster: &Cluster, saga: &Saga, index: StepIndex, op: Op) -> Option<Com
             Op::Action | Op::Try => books.settle_by_hand(id, &step),
         };
         Some(if is_done {
-            Command::ResolveSucceeded { step, output: None }
+            Command::ResolveSucceeded { step, output: None, op: Some(op) }
         } else {
             Command::ResolveFailed { step }
         })

@@ -34,6 +34,9 @@ impl Client {
         if self.gives_up_after.is_none() && self.chance.is(0.1) {
             self.submit_again(&submission, &saga_id).await;
         }
+        if self.chance.is(self.world().rate(|swarm| swarm.meddling) / 4.0) {
+            self.resolve(&saga_id).await;
+        }
         self.meddle(&saga_id, true).await;
         if self.chance.is(0.15) {
             self.follow(&saga_id).await;

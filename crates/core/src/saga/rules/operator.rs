@@ -17,7 +17,7 @@ impl World {
             Ask::RetryOne => Command::RetryNow { step: Some(step) },
             Ask::RetryAll => Command::RetryNow { step: None },
             Ask::Skip => Command::Skip { step },
-            Ask::Succeeded => Command::ResolveSucceeded { step, output: None },
+            Ask::Succeeded => Command::ResolveSucceeded { step, output: None, op: None },
             Ask::Failed => Command::ResolveFailed { step },
             Ask::Undone => Command::ResolveUndone { step },
             Ask::Abandon => Command::Abandon,

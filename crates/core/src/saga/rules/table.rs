@@ -9,7 +9,7 @@ use super::network::failed;
 use crate::definition::{Format, Registry, parse_text};
 use crate::saga::{
     Accepted, Actor, Answer, AttemptFailure, CallId, CallState, Command, Event, Handled, Input, Op,
-    OutcomeKind, Saga,
+    OutcomeKind, Refusal, Saga,
 };
 use crate::{SagaId, Timestamp};
 
@@ -153,6 +153,46 @@ fn transition_table() {
     insta::assert_snapshot!(table);
 }
 
+/// The confirm waits for a retry, when what was found out of the try is said at last.
+#[test]
+fn what_is_said_of_one_call_is_not_taken_of_another() {
+    let case = Case::new(&PHASES[5], &[Told::Silence]).unwrap();
+    let step = case.saga.definition().step(case.call.step).id.clone();
+    let resolve = |op| Command::ResolveSucceeded { step: step.clone(), output: None, op: Some(op) };
+    let (open, named) = (Op::Confirm, Op::Try);
+    let refusal = Refusal::OtherCall { step: step.clone(), open, named };
+    assert_eq!(case.saga.permits(&resolve(Op::Try)), Err(refusal));
+    assert_eq!(case.saga.permits(&resolve(Op::Confirm)), Ok(()));
+    assert_eq!(case.saga.permitted_on(case.call.step)[1], resolve(Op::Confirm));
+    let unnamed = Command::ResolveSucceeded { step: step.clone(), output: None, op: None };
+    assert_eq!(case.saga.permits(&unnamed), Ok(()));
+    assert_eq!(case.saga.in_first_format(resolve(Op::Confirm)), Ok(unnamed));
+}
+
+/// An undo is open: what is said names the call, and so does the refusal.
+#[test]
+fn what_is_said_of_a_forward_call_is_not_taken_of_its_undo() {
+    let case = Case::new(&PHASES[4], &[Told::Silence]).unwrap();
+    let step = case.saga.definition().step(case.call.step).id.clone();
+    let (open, named) = (Op::Compensation, Op::Action);
+    let refusal = Refusal::OtherCall { step: step.clone(), open, named };
+    let command = Command::ResolveSucceeded { step, output: None, op: Some(Op::Action) };
+    assert_eq!(case.saga.permits(&command), Err(refusal));
+}
+
+/// In the first format nobody can say which call is meant: a try only while nothing follows it.
+#[test]
+fn in_the_first_format_a_try_is_resolved_in_a_paused_saga_only() {
+    let phase = Phase { before: &[], op: Op::Try, ..PHASES[5] };
+    let mut case = Case::new(&phase, &[Told::Silence]).unwrap();
+    let step = case.saga.definition().step(case.call.step).id.clone();
+    let resolve = |op| Command::ResolveSucceeded { step: step.clone(), output: None, op };
+    let refusal = case.saga.in_first_format(resolve(Some(Op::Try))).unwrap_err();
+    assert!(refusal.to_string().contains("needs one that is paused"), "{refusal}");
+    case.tell(Told::Pause).unwrap();
+    assert_eq!(case.saga.in_first_format(resolve(Some(Op::Try))), Ok(resolve(None)));
+}
+
 /// A call in a state.
 struct Case {
     saga: Saga,
@@ -221,7 +261,9 @@ impl Case {
             Told::Cancel => command(Command::Cancel),
             Told::Retry => command(Command::RetryNow { step: Some(id) }),
             Told::Skip => command(Command::Skip { step: id }),
-            Told::ResolveSucceeded => command(Command::ResolveSucceeded { step: id, output: None }),
+            Told::ResolveSucceeded => {
+                command(Command::ResolveSucceeded { step: id, output: None, op: None })
+            }
             Told::ResolveFailed => command(Command::ResolveFailed { step: id }),
             Told::ResolveUndone => command(Command::ResolveUndone { step: id }),
             Told::Abandon => command(Command::Abandon),

@@ -51,6 +51,10 @@ pub(crate) struct Resolve {
     /// What became of it
     #[arg(long = "as", value_name = "END")]
     end: End,
+    /// The operation that you looked into (with --as succeeded): what you found is not taken of
+    /// another one that is open by then
+    #[arg(long, value_name = "OP", required_if_eq("end", "succeeded"))]
+    op: Option<Looked>,
     /// The step's output, as JSON (with --as succeeded); @FILE reads a file
     #[arg(long, value_name = "JSON")]
     output: Option<String>,
@@ -67,6 +71,27 @@ pub(crate) enum End {
     Failed,
     /// Its effect is made good
     Undone,
+}
+
+/// An operation that can take effect, and of which somebody can say so.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Looked {
+    /// The step's action
+    Action,
+    /// The step's try
+    Try,
+    /// The step's confirm
+    Confirm,
+}
+
+impl Looked {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Action => "action",
+            Self::Try => "try",
+            Self::Confirm => "confirm",
+        }
+    }
 }
 
 /// What the journal keeps of who and why.
@@ -138,14 +163,18 @@ pub(crate) async fn resolve(
         End::Failed => "resolve-failed",
         End::Undone => "resolve-undone",
     };
-    let body = match (&on.output, on.end) {
-        (None, _) => json!({}),
-        (Some(output), End::Succeeded) => json!({ "output": json_argument("--output", output)? }),
-        (Some(_), End::Failed | End::Undone) => {
-            let advice = "--output goes with --as succeeded only";
-            return Err(Failure::Usage(advice.to_owned()));
-        }
-    };
+    let is_success = matches!(on.end, End::Succeeded);
+    if !is_success && (on.output.is_some() || on.op.is_some()) {
+        let advice = "--op and --output go with --as succeeded only";
+        return Err(Failure::Usage(advice.to_owned()));
+    }
+    let mut body = json!({});
+    if let Some(op) = on.op {
+        body["op"] = json!(op.as_str());
+    }
+    if let Some(output) = &on.output {
+        body["output"] = json_argument("--output", output)?;
+    }
     sent(&[&on.id, "steps", &on.step, verb], body, &on.said, client, screen).await
 }
 
