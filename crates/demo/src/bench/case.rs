@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 /// The name under which the idle participant is registered.
 pub(super) const PARTICIPANT: &str = "bench";
+/// Most calls to it at once, by the coordinator as by its stand-in.
+pub(super) const CALLS_MAX: usize = 1_024;
 /// What the names of the definitions begin with.
 const DEFINITION: &str = "bench-";
 /// Over so many lock keys sagas are spread.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::case::{Case, PARTICIPANT};
+use super::case::{CALLS_MAX, Case, PARTICIPANT};
 use super::process::{self, Usage};
 use super::server::ServerOptions;
 use super::written::Counter;
@@ -147,7 +147,7 @@ impl Stage {
     async fn register(&self, participant_url: Option<&str>, cases: &[Case]) -> anyhow::Result<()> {
         let own = format!("http://{}", self.addresses.participant);
         let spec =
-            json!({ "endpoints": [participant_url.unwrap_or(&own)], "max_concurrency": 1_024 });
+            json!({ "endpoints": [participant_url.unwrap_or(&own)], "max_concurrency": CALLS_MAX });
         let participant = self.url(&format!("/v1/participants/{PARTICIPANT}"));
         answer(self.http.put(participant).json(&spec)).await?;
         for case in cases {

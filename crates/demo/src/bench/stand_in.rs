@@ -23,7 +23,7 @@ use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::case::{Case, Keys};
+use super::case::{CALLS_MAX, Case, Keys};
 use super::journal::{Journal, Row, Writer};
 use super::wire::{self, Body, Connections, json_answer};
 use crate::participants::{announce, end_of_input, listen};
@@ -56,7 +56,7 @@ pub async fn bench_stand_in(options: StandInOptions) -> anyhow::Result<()> {
     };
     let stand_in = Arc::new(StandIn {
         journal,
-        participant: Connections::to(options.participant),
+        participant: Connections::to(options.participant, CALLS_MAX),
         sagas: AtomicI64::new(0),
         hot_key: Mutex::default(),
     });

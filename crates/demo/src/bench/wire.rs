@@ -15,6 +15,7 @@ use hyper::{Request, Response, StatusCode, header};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -133,20 +134,22 @@ impl Connection {
     }
 }
 
-/// As many kept-alive connections to one address as were in use at once.
+/// As many kept-alive connections to one address as were in use at once, and no more than a bound.
 pub(super) struct Connections {
+    places: Semaphore,
     /// `host:port`.
     pub(super) address: String,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Connections {
-    pub(super) fn to(address: String) -> Self {
-        Self { address, idle: Mutex::default() }
+    pub(super) fn to(address: String, most: usize) -> Self {
+        Self { places: Semaphore::new(most), address, idle: Mutex::default() }
     }
 
     /// Sends a request on a free connection, or on a new one.
     pub(super) async fn send(&self, request: Request<Body>) -> anyhow::Result<(StatusCode, Bytes)> {
+        let _place = self.places.acquire().await?;
         let idle = self.idle().pop().filter(Connection::is_open);
         let mut connection = match idle {
             Some(connection) => connection,
