@@ -187,8 +187,8 @@ struct Client {
 /// As much of a saga's view as is looked at.
 #[derive(Deserialize)]
 struct SagaView {
-    id: String,
     status: String,
+    id: String,
 }
 
 impl SagaView {
