@@ -9,6 +9,9 @@ pub struct EngineConfig {
     pub lease_ttl: Duration,
     /// Most sagas that this coordinator has in memory before it accepts no more. Default 20,000.
     pub live_sagas_max: usize,
+    /// Most bytes that sagas may take in memory, about, before it accepts no more; one alone is
+    /// always let in. Default 512 MiB.
+    pub live_bytes_max: usize,
     /// Most changes that wait for the journal writer. Default 20,000.
     pub journal_queue_max: usize,
     /// Most sagas changed by one transaction. Default 2,000.
@@ -36,6 +39,7 @@ impl Default for EngineConfig {
         Self {
             lease_ttl: Duration::from_secs(10),
             live_sagas_max: 20_000,
+            live_bytes_max: 512 << 20,
             journal_queue_max: 20_000,
             batch_sagas_max: 2_000,
             batch_bytes_max: 8 << 20,
@@ -70,6 +74,7 @@ impl EngineConfig {
         let rules = [
             ("lease-ttl", self.lease_ttl >= Duration::from_secs(1), "must be at least 1s"),
             ("live-sagas-max", self.live_sagas_max > 0, "must be at least 1"),
+            ("live-bytes-max", self.live_bytes_max > 0, "must be at least 1"),
             ("journal-queue-max", self.journal_queue_max > 0, "must be at least 1"),
             ("batch-sagas-max", self.batch_sagas_max > 0, "must be at least 1"),
             ("batch-bytes-max", self.batch_bytes_max > 0, "must be at least 1"),

@@ -24,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::engine::Inner;
 use crate::journal::{self, Change, JournalError};
 use crate::live::{CommandReply, CompleteReply, Message};
+use crate::memory::Share;
 use crate::message::InboxResult;
 use crate::outgoing::InputFuture;
 use crate::ownership::Work;
@@ -37,6 +38,8 @@ pub(crate) struct Driver {
     inner: Arc<Inner>,
     work: Work,
     saga: Saga,
+    /// The memory that it takes.
+    share: Share,
     messages: mpsc::Receiver<Message>,
     /// Attempts in flight.
     calls: FuturesUnordered<InputFuture>,
@@ -90,11 +93,13 @@ pub(crate) fn prepare(
     header: Header,
 ) -> Option<Driver> {
     let messages = inner.live.insert(saga.id(), work.owned())?;
-    inner.metrics.live(inner.live.count());
+    let share = inner.memory.hold(&saga);
+    inner.show_live();
     Some(Driver {
         inner: Arc::clone(inner),
         work,
         saga,
+        share,
         messages,
         calls: FuturesUnordered::new(),
         polls: FuturesUnordered::new(),
@@ -135,6 +140,13 @@ pub(crate) fn header(saga: &Saga, now: Timestamp, wake: Wake) -> Header {
     }
 }
 
+impl Inner {
+    /// Shows in metrics how much is in memory.
+    pub(crate) fn show_live(&self) {
+        self.metrics.live(self.live.count(), self.memory.taken());
+    }
+}
+
 impl Driver {
     /// Drives the saga until it ends, leaves memory or is lost; `first` is what it asks for, and
     /// what is not written yet; `tokens` are those of lock keys that were granted just now.
@@ -149,7 +161,9 @@ impl Driver {
                 self.inner.ownership.lose_lease(owned.lease());
             }
         }
-        self.inner.metrics.live(self.inner.live.count());
+        let inner = Arc::clone(&self.inner);
+        drop(self);
+        inner.show_live();
     }
 
     async fn drive(&mut self, first: Handled, tokens: Option<Vec<Token>>) -> Exit {
@@ -317,6 +331,8 @@ impl Driver {
     // --- settle: write, wait, do ---------------------------------------------------------------
 
     async fn settle(&mut self, handled: Handled, mut replies: Replies) -> Result<(), JournalError> {
+        self.share.update(&self.saga);
+        self.inner.show_live();
         let is_terminal = self.saga.status().is_terminal();
         let now = self.inner.clock.now();
         // A saga that waits for its lock keys may leave memory at any moment, so its row always

@@ -20,6 +20,7 @@ use crate::definitions::Definitions;
 use crate::guards::Guards;
 use crate::journal::Journal;
 use crate::live::{Live, Message};
+use crate::memory::Memory;
 use crate::ownership::Ownership;
 use crate::{EngineConfig, Hint, Metrics, SagaDetail, StartError, Tracing, writer};
 
@@ -59,6 +60,7 @@ pub(crate) struct Inner {
     pub(crate) metrics: Metrics,
     pub(crate) journal: Journal,
     pub(crate) live: Live,
+    pub(crate) memory: Memory,
     pub(crate) ownership: Ownership,
     pub(crate) definitions: Definitions,
     pub(crate) guards: Guards,
@@ -120,6 +122,7 @@ impl Engine {
             metrics: Metrics::new(),
             journal,
             live: Live::new(),
+            memory: Memory::default(),
             ownership: Ownership::new(),
             definitions: Definitions::default(),
             guards: Guards::new(locks),

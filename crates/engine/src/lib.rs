@@ -24,6 +24,7 @@ mod journal;
 mod kept;
 mod live;
 mod locks;
+mod memory;
 mod message;
 mod metrics;
 mod nested;

@@ -76,6 +76,7 @@ pub struct Metrics {
     call_seconds: Family<Target, Histogram>,
     suspended: Counter,
     live: Gauge,
+    live_bytes: Gauge,
     partitions: Gauge,
     journal_format: Gauge,
     guards: Gauge,
@@ -120,6 +121,7 @@ impl Metrics {
             call_seconds: Family::new_with_constructor(seconds),
             suspended: Counter::default(),
             live: Gauge::default(),
+            live_bytes: Gauge::default(),
             partitions: Gauge::default(),
             journal_format: Gauge::default(),
             guards: Gauge::default(),
@@ -144,6 +146,8 @@ impl Metrics {
         r.register("saga_finished", "Sagas ended", self.finished.clone());
         r.register("saga_suspended", "Times a saga needed an operator", self.suspended.clone());
         r.register("saga_live", "Sagas in memory", self.live.clone());
+        let help = "Memory that they take, about";
+        r.register_with_unit("saga_live", help, Unit::Bytes, self.live_bytes.clone());
         r.register("step_attempts", "Attempts of calls", self.attempts.clone());
         r.register("partitions_owned", "Partitions owned", self.partitions.clone());
         r.register("journal_format", "Journal format in force", self.journal_format.clone());
@@ -218,8 +222,9 @@ impl Metrics {
         self.call_seconds.get_or_create(&Target { participant, op }).observe(seconds);
     }
 
-    pub(crate) fn live(&self, sagas: usize) {
+    pub(crate) fn live(&self, sagas: usize, bytes: usize) {
         self.live.set(i64::try_from(sagas).unwrap_or(i64::MAX));
+        self.live_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn journal_format(&self, in_force: JournalFormat) {

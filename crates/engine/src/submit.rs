@@ -16,8 +16,9 @@ use tokio::sync::oneshot;
 use crate::driver::Driver;
 use crate::engine::Inner;
 use crate::journal::{self, Accept, JournalError};
+use crate::memory::Share;
 use crate::ownership::Work;
-use crate::{Engine, Hint, SagaDetail, SubmitError, driver, registry};
+use crate::{Engine, EngineConfig, Hint, SagaDetail, SubmitError, driver, registry};
 
 /// The definition that a submission runs.
 #[derive(Clone, Debug)]
@@ -122,6 +123,7 @@ impl Engine {
     /// [`SubmitError::Unavailable`] may the saga exist all the same.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, SubmitError> {
         let result = self.inner().submit(submission).await;
+        self.inner().show_live();
         match &result {
             Ok(submitted) if submitted.created => self.inner().metrics.accepted(),
             Ok(_) => {}
@@ -136,10 +138,8 @@ impl Inner {
         if self.draining.is_cancelled() {
             return Err(SubmitError::Draining);
         }
-        if self.live.count() >= self.config.live_sagas_max {
-            let bound = self.config.live_sagas_max;
-            return Err(SubmitError::Overloaded { name: "engine.live-sagas-max", bound });
-        }
+        // Until it is driven, and counts by itself, or is known to be there already.
+        let _share = self.admit(&submission).await?;
         let (definition, version) = self.choose(&submission.definition).await?;
         if let Some(schema) = &definition.input_schema {
             let violations = schema.validate(&submission.input);
@@ -159,6 +159,37 @@ impl Inner {
         Err(SubmitError::Unavailable(store::Error::Unavailable(
             "the journal could not be written in time".into(),
         )))
+    }
+
+    /// Takes the memory of a new saga. At a bound only what is under way is let in: a repetition,
+    /// and a branch of a saga.
+    async fn admit(&self, submission: &Submission) -> Result<Share, SubmitError> {
+        let EngineConfig { live_sagas_max, live_bytes_max, .. } = self.config;
+        let refusal = if self.live.count() >= live_sagas_max {
+            SubmitError::Overloaded { name: "engine.live-sagas-max", bound: live_sagas_max }
+        } else if let Some(share) = self.memory.admit(&submission.input, live_bytes_max) {
+            return Ok(share);
+        } else {
+            SubmitError::Overloaded { name: "engine.live-bytes-max", bound: live_bytes_max }
+        };
+        if submission.parent.is_some() || self.is_repeated(submission).await? {
+            return Ok(self.memory.reserve(&submission.input));
+        }
+        Err(refusal)
+    }
+
+    /// Whether there is a saga with this id or idempotency key. Whether the same request made it is
+    /// judged by the store.
+    async fn is_repeated(&self, submission: &Submission) -> Result<bool, SubmitError> {
+        if let Some(saga_id) = &submission.saga_id {
+            let found = self.store.summary(saga_id).await.map_err(SubmitError::Unavailable)?;
+            if found.is_some() {
+                return Ok(true);
+            }
+        }
+        let Some(key) = &submission.idempotency_key else { return Ok(false) };
+        let found = self.store.saga_of_key(key).await.map_err(SubmitError::Unavailable)?;
+        Ok(found.is_some())
     }
 
     async fn choose(&self, chosen: &Chosen) -> Result<(Arc<Definition>, Option<u32>), SubmitError> {

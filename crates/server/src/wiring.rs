@@ -152,6 +152,7 @@ fn engine_config(settings: &Settings, public_url: &str) -> EngineConfig {
     EngineConfig {
         lease_ttl: engine.lease_ttl,
         live_sagas_max: engine.live_sagas_max,
+        live_bytes_max: engine.live_bytes_max,
         journal_queue_max: engine.journal_queue_max,
         batch_sagas_max: engine.batch_sagas_max,
         batch_bytes_max: engine.batch_bytes_max,

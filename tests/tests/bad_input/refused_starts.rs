@@ -17,6 +17,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         "503 overloaded, Retry-After, nothing stored",
         too_many
     ),
+    scenario!(50, "a start above the bound in bytes", "503 overloaded, Retry-After", too_large),
     scenario!(50, "a request above the bound", "503 overloaded, Retry-After", too_many_requests),
     scenario!(50, "an event stream above the bound", "503 overloaded", too_many_streams),
 ];
@@ -64,13 +65,45 @@ async fn too_many(_: Arc<Stage>) -> anyhow::Result<()> {
     let detail = sixth.body["detail"].as_str().unwrap_or_default();
     ensure!(detail.contains('5'), "the bound is not named: {detail}");
     ensure!(own.client.get("/v1/sagas/ok-50-5").await?.status == 404, "it was stored");
-    // Whether it repeats one is not looked up at the bound.
-    refused(&start(4).await?, "overloaded")?;
+    let again = start(4).await?;
+    ensure!(again.status == 200, "a repetition: {}", again.text);
     own.participant.gate(true);
     let later = until("room", SOON, async || start(5).await.ok().filter(|own| own.status == 201));
     later.await?;
     own.client.until_status("ok-50-5", "completed", SOON).await?;
     own.check_unharmed().await
+}
+
+async fn too_large(_: Arc<Stage>) -> anyhow::Result<()> {
+    let settings = vec![("engine.live-bytes-max", "1048576")];
+    let own = Stage::start_with(ServerOptions { settings, ..Default::default() }).await?;
+    own.participant.gate(false);
+    let start = async |index: usize| {
+        let input = json!({ "x": "x".repeat(100_000) });
+        let id = format!("ok-50-{index}");
+        own.client
+            .post("/v1/sagas", &json!({ "definition": "good", "id": id, "input": input }))
+            .await
+    };
+    for index in 0..2 {
+        start(index).await?.success()?;
+    }
+    let third = start(2).await?;
+    refused(&third, "overloaded")?;
+    let detail = third.body["detail"].as_str().unwrap_or_default();
+    ensure!(detail.contains("engine.live-bytes-max"), "the bound is not named: {detail}");
+    ensure!(start(1).await?.status == 200, "a repetition is refused");
+    let taken = own.client.metric("amends_saga_live_bytes").await?;
+    ensure!((800_000..1_048_576).contains(&taken), "{taken} bytes");
+    own.participant.gate(true);
+    own.client.until_status("ok-50-1", "completed", SOON).await?;
+    let later = until("room", SOON, async || start(2).await.ok().filter(|own| own.status == 201));
+    later.await.map(drop)?;
+    own.client.until_status("ok-50-2", "completed", SOON).await?;
+    let given_back = until("all to be given back", SOON, async || {
+        (own.client.metric("amends_saga_live_bytes").await.ok()? == 0).then_some(())
+    });
+    given_back.await
 }
 
 async fn too_many_requests(_: Arc<Stage>) -> anyhow::Result<()> {

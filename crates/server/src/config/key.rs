@@ -130,6 +130,11 @@ pub(super) const KEYS: &[Key] = &[
         "Most sagas in memory; more are answered 503 with Retry-After.",
     ),
     key(
+        "engine.live-bytes-max",
+        Integer(1 << 20, 1 << 40),
+        "Most bytes that sagas take in memory, about; more are answered 503 with Retry-After.",
+    ),
+    key(
         "engine.journal-queue-max",
         Integer(1, COUNT_MAX),
         "Most changes that wait for the journal writer.",

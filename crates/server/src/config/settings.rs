@@ -79,6 +79,8 @@ pub(crate) struct Engine {
     pub(crate) lease_ttl: Duration,
     /// Most sagas in memory.
     pub(crate) live_sagas_max: usize,
+    /// Most bytes that they take, about.
+    pub(crate) live_bytes_max: usize,
     /// Most changes that wait for the journal writer.
     pub(crate) journal_queue_max: usize,
     /// Most sagas changed by one transaction.
@@ -184,6 +186,7 @@ impl Default for Engine {
         Self {
             lease_ttl: Duration::from_secs(10),
             live_sagas_max: 20_000,
+            live_bytes_max: 512 * 1024 * 1024,
             journal_queue_max: 20_000,
             batch_sagas_max: 2_000,
             batch_bytes_max: 8 * 1024 * 1024,

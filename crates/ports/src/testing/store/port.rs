@@ -136,6 +136,10 @@ impl Store for MemoryStore {
         Ok(state.sagas.get(saga_id).map(|row| (row.partition, row.summary(saga_id))))
     }
 
+    async fn saga_of_key(&self, idempotency_key: &str) -> Result<Option<SagaId>, Error> {
+        Ok(self.up()?.idempotency.get(idempotency_key).cloned())
+    }
+
     async fn journal(
         &self,
         saga_id: &SagaId,
