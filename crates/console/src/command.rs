@@ -108,10 +108,7 @@ impl CommandForm {
             | Command::ResolveUndone { step } => Some(step),
         };
         let step = step.map(ToString::to_string).unwrap_or_default();
-        let op = match command {
-            Command::ResolveSucceeded { op, .. } => *op,
-            _ => None,
-        };
+        let op = if let Command::ResolveSucceeded { op, .. } = command { *op } else { None };
         let (label, meaning) = words(command, mode);
         let is_easy = matches!(
             command,

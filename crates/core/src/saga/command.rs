@@ -177,17 +177,13 @@ impl Saga {
     pub fn in_first_format(&self, command: Command) -> Result<Command, Refusal> {
         self.permits(&command)?;
         let word = command.as_str();
-        match command {
-            // A confirm may follow, unless the saga is paused. Nothing follows a confirm.
-            Command::ResolveSucceeded { op: Some(Op::Try), .. } if !self.paused => {
-                let needed = "is paused, until every coordinator reads journal format 2";
-                Err(Refusal::WrongStatus { status: self.status(), command: word, needed })
-            }
-            Command::ResolveSucceeded { step, output, op: _ } => {
-                Ok(Command::ResolveSucceeded { step, output, op: None })
-            }
-            other => Ok(other),
+        let Command::ResolveSucceeded { step, output, op } = command else { return Ok(command) };
+        // A confirm may follow a try, unless the saga is paused. Nothing follows a confirm.
+        if op == Some(Op::Try) && !self.paused {
+            let needed = "is paused, until every coordinator reads journal format 2";
+            return Err(Refusal::WrongStatus { status: self.status(), command: word, needed });
         }
+        Ok(Command::ResolveSucceeded { step, output, op: None })
     }
 
     /// After the end only what has had its effect may be asked again.
