@@ -10,9 +10,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+
+use crate::Serving;
 
 /// One call that came.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,9 +35,8 @@ pub struct Attempt {
 /// anything else 200 with `{"done": true}`; after the delay, and not before the gate is open.
 #[derive(Debug)]
 pub struct Participant {
-    url: String,
+    serving: Serving,
     shared: Arc<Shared>,
-    _serving: JoinSet<()>,
 }
 
 #[derive(Debug)]
@@ -60,19 +59,12 @@ impl Participant {
             is_open: watch::Sender::new(true),
         });
         let service = Router::new().fallback(answer).with_state(Arc::clone(&shared));
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}", listener.local_addr()?);
-        let mut serving = JoinSet::new();
-        serving.spawn(async move {
-            // It ends with the set.
-            let _ = axum::serve(listener, service).await;
-        });
-        Ok(Self { url, shared, _serving: serving })
+        Ok(Self { serving: Serving::start(service).await?, shared })
     }
 
     /// What it is registered with.
     pub fn spec(&self) -> Value {
-        json!({ "endpoints": [self.url], "timeout": "20s" })
+        json!({ "endpoints": [self.serving.url()], "timeout": "20s" })
     }
 
     /// Opens or shuts the gate: while it is shut, calls come in and none is answered.

@@ -10,13 +10,12 @@ use std::time::Duration;
 use amends_client::barrier::{self, Error};
 use amends_client::participant::{Answer, Call};
 use amends_client::rest::{self, Decision, ParticipantSpec, Saga, Status, Transaction};
-use amends_tests::{Participant, Server, ServerOptions, until};
+use amends_tests::{Participant, Server, ServerOptions, Serving, until};
 use axum::extract::State;
 use axum::{Router, routing::get};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use tempfile::TempDir;
-use tokio::task::JoinSet;
 
 /// Longest wait for something that should happen soon.
 const SOON: Duration = Duration::from_secs(30);
@@ -31,7 +30,7 @@ struct Shop {
     /// How often the coordinator has asked whether it was committed.
     questions: Arc<AtomicU32>,
     mail: Participant,
-    _serving: JoinSet<()>,
+    _serving: Serving,
     _folder: TempDir,
 }
 
@@ -61,16 +60,13 @@ impl Shop {
         let questions = Arc::new(AtomicU32::new(0));
         let desk = Desk { db: db.clone(), questions: Arc::clone(&questions) };
         let service = Router::new().route("/committed", get(committed)).with_state(desk);
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let mut serving = JoinSet::new();
-        serving.spawn(async move { axum::serve(listener, service).await.unwrap() });
+        let serving = Serving::start(service).await.unwrap();
 
         let server = Server::start(ServerOptions::default()).await.unwrap();
         let mail = Participant::start(Duration::ZERO).await.unwrap();
         server.client().unwrap().register("mail", &mail.spec()).await.unwrap();
         let client = amends_client::Client::new(&server.url()).unwrap();
-        let shop = ParticipantSpec::new("shop").endpoint(&url);
+        let shop = ParticipantSpec::new("shop").endpoint(serving.url());
         client.participants().put(&shop).await.unwrap();
         Self { _server: server, client, db, questions, mail, _serving: serving, _folder: folder }
     }

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use amends_testbed::{Postgres, PostgresOptions, Redis};
-use amends_tests::{Client, Server, ServerOptions, until};
+use amends_tests::{Client, Server, ServerOptions, Serving, until};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
@@ -17,8 +17,6 @@ use futures_util::future::join_all;
 use parking_lot::Mutex;
 use rand::RngExt as _;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
 /// Life of a guard: masters that come back have no vote for so long.
 const TTL: &str = "2s";
@@ -88,7 +86,7 @@ impl Resource {
         Some(status)
     }
 
-    async fn serve(self: Arc<Self>, serving: &mut JoinSet<()>) -> String {
+    async fn serve(self: Arc<Self>) -> Serving {
         let service = Router::new()
             .fallback(async |State(resource): State<Arc<Self>>, request: Request| {
                 resource
@@ -96,13 +94,7 @@ impl Resource {
                     .unwrap_or(StatusCode::BAD_REQUEST)
             })
             .with_state(self);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        serving.spawn(async move {
-            // It ends with the set.
-            let _ = axum::serve(listener, service).await;
-        });
-        url
+        Serving::start(service).await.unwrap()
     }
 }
 
@@ -112,27 +104,21 @@ struct World {
     servers: Vec<Server>,
     clients: Vec<Client>,
     resource: Arc<Resource>,
-    _serving: JoinSet<()>,
+    serving: Serving,
 }
 
 impl World {
     async fn start(coordinators: usize, masters: &[Redis]) -> Self {
         let options = PostgresOptions { durable: true, ..PostgresOptions::default() };
         let postgres = Postgres::start_with(options).await.unwrap();
-        let mut serving = JoinSet::new();
         let resource = Arc::new(Resource::default());
-        let url = Arc::clone(&resource).serve(&mut serving).await;
-        let mut world = Self {
-            postgres,
-            servers: Vec::new(),
-            clients: Vec::new(),
-            resource,
-            _serving: serving,
-        };
+        let serving = Arc::clone(&resource).serve().await;
+        let mut world =
+            Self { postgres, servers: Vec::new(), clients: Vec::new(), resource, serving };
         for _ in 0..coordinators {
             world.add(masters).await;
         }
-        let spec = json!({ "endpoints": [url], "timeout": "20s" });
+        let spec = json!({ "endpoints": [world.serving.url()], "timeout": "20s" });
         world.clients[0].register("resource", &spec).await.unwrap();
         world.clients[0].define(&definition("work", &json!({}))).await.unwrap();
         world

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use amends_tests::Serving;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
 use crate::bounds::ANSWER_BYTES;
@@ -20,9 +19,7 @@ const SLOW: Duration = Duration::from_secs(1);
 
 /// A participant on a free port; it ends with the value.
 pub(crate) struct Participant {
-    /// Its base URL.
-    pub(crate) url: String,
-    _serving: JoinSet<()>,
+    serving: Serving,
 }
 
 struct Shared {
@@ -35,14 +32,12 @@ impl Participant {
     pub(crate) async fn start(asker: Asker) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared { asker, completions: TaskTracker::new() });
         let service = Router::new().fallback(answer).with_state(shared);
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}", listener.local_addr()?);
-        let mut serving = JoinSet::new();
-        serving.spawn(async move {
-            // It ends with the set.
-            let _ = axum::serve(listener, service).await;
-        });
-        Ok(Self { url, _serving: serving })
+        Ok(Self { serving: Serving::start(service).await? })
+    }
+
+    /// Its base URL.
+    pub(crate) fn url(&self) -> &str {
+        self.serving.url()
     }
 }
 

@@ -8,9 +8,9 @@ use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+
+use crate::Serving;
 
 /// One call that came.
 #[derive(Clone, Debug)]
@@ -32,9 +32,8 @@ pub struct Heard {
 /// everything else 200.
 #[derive(Debug)]
 pub struct OldHand {
-    url: String,
+    serving: Serving,
     shared: Arc<Shared>,
-    _serving: JoinSet<()>,
 }
 
 #[derive(Debug)]
@@ -70,19 +69,12 @@ impl OldHand {
             is_open: watch::Sender::new(is_stuck),
         });
         let service = Router::new().fallback(answer).with_state(Arc::clone(&shared));
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}", listener.local_addr()?);
-        let mut serving = JoinSet::new();
-        serving.spawn(async move {
-            // It ends with the set.
-            let _ = axum::serve(listener, service).await;
-        });
-        Ok(Self { url, shared, _serving: serving })
+        Ok(Self { serving: Serving::start(service).await?, shared })
     }
 
     /// Where it listens.
     pub fn url(&self) -> &str {
-        &self.url
+        self.serving.url()
     }
 
     /// Answers from now on, also what waits.

@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use amends_tests::Serving;
 use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
 use super::book::{Book, Call};
 
@@ -23,29 +22,21 @@ type Books = Arc<Mutex<HashMap<String, Arc<Book>>>>;
 /// The server; dropping it ends it.
 #[derive(Debug)]
 pub(super) struct Desk {
-    url: String,
+    serving: Serving,
     books: Books,
-    _serving: JoinSet<()>,
 }
 
 impl Desk {
     pub(super) async fn open() -> anyhow::Result<Self> {
         let books = Books::default();
-        let listener = TcpListener::bind(("127.0.0.1", amends_testbed::free_port()?)).await?;
-        let url = format!("http://{}", listener.local_addr()?);
         let service = Router::new().fallback(answer).with_state(Arc::clone(&books));
-        let mut serving = JoinSet::new();
-        serving.spawn(async move {
-            // It ends with the set.
-            let _ = axum::serve(listener, service).await;
-        });
-        Ok(Self { url, books, _serving: serving })
+        Ok(Self { serving: Serving::start(service).await?, books })
     }
 
     /// Opens the book of a run; its base URL.
     pub(super) fn lay_out(&self, run: &str, book: &Arc<Book>) -> String {
         self.books.lock().insert(run.to_owned(), Arc::clone(book));
-        format!("{}/{run}", self.url)
+        format!("{}/{run}", self.serving.url())
     }
 
     pub(super) fn put_away(&self, run: &str) {

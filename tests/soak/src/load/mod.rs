@@ -38,7 +38,7 @@ impl Load {
     pub(crate) async fn start(url: &str, tally: Arc<Tally>) -> anyhow::Result<Self> {
         let asker = Asker::new(url, tally)?;
         let participant = Participant::start(asker.clone()).await?;
-        asker.register(&participant.url).await?;
+        asker.register(participant.url()).await?;
         for (name, steps) in definitions() {
             asker.define(&json!({ "name": name, "steps": steps })).await?;
         }
@@ -64,7 +64,7 @@ impl Load {
         tasks.spawn(clients::read(asker.clone()));
         tasks.spawn(clients::nonsense(asker.clone()));
         tasks.spawn(clients::silence(asker.clone()));
-        tasks.spawn(clients::change_participant(asker, participant.url.clone()));
+        tasks.spawn(clients::change_participant(asker, participant.url().to_owned()));
         Ok(Self { tasks, _participant: participant })
     }
 
