@@ -249,13 +249,15 @@ impl Inner {
             if now >= extend_at {
                 round = round.wrapping_add(1);
                 let extended = self.extend_guards(&*service, now).await;
-                if round.is_multiple_of(HEAL_EVERY) {
+                if round.is_multiple_of(HEAL_EVERY) && self.may_set_guards() {
                     self.set_guards(&*service, extended).await;
                 }
                 // Up to a tenth earlier, so that coordinators do not all come at once.
                 extend_at = now + every * 4 / 5 + self.spread(every / 5);
             }
-            let all_hold = self.set_guards(&*service, self.lapsed_guards()).await;
+            let lapsed = self.lapsed_guards();
+            let all_hold = lapsed.is_empty()
+                || (self.may_set_guards() && self.set_guards(&*service, lapsed).await);
             self.metrics.guards(self.guards.kept.lock().len());
             pause = if all_hold { PAUSE } else { (pause * 2).min(PAUSE_MAX) };
             let until_extend = extend_at.saturating_sub(self.clock.elapsed());
@@ -267,6 +269,12 @@ impl Inner {
                 () = self.ended.cancelled() => return,
             }
         }
+    }
+
+    /// Once the leases have run out, others may have ended the sagas and taken their guards away:
+    /// what still stands is kept, and nothing is set.
+    fn may_set_guards(&self) -> bool {
+        self.ownership.is_valid(self.clock.elapsed())
     }
 
     /// Extends the guards that hold; answers those that still do.

@@ -197,11 +197,16 @@ impl Ownership {
         }
     }
 
+    /// Whether the leases are certainly ours.
+    pub(crate) fn is_valid(&self, now: Duration) -> bool {
+        now < Duration::from_micros(self.valid_until_us.load(Ordering::Acquire))
+    }
+
     /// Returns at once while the leases are certainly ours, else when they are again.
     pub(crate) async fn wait_valid(&self, now: impl Fn() -> Duration) {
         loop {
             let renewed = self.renewed.notified();
-            if now() < Duration::from_micros(self.valid_until_us.load(Ordering::Acquire)) {
+            if self.is_valid(now()) {
                 return;
             }
             renewed.await;

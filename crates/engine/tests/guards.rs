@@ -115,6 +115,33 @@ async fn a_parked_saga_keeps_its_guard_for_as_long_as_it_takes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_cut_off_from_the_store_sets_no_guards_of_sagas_that_others_end() {
+    let (world, locks) = slow_world();
+    let cut_off = world.start().await;
+    let order = register(&cut_off, &locked(&json!({}))).await;
+    let id = start_saga(&cut_off, &order, "s1").await;
+    until(|| locks.holder(&book()).is_some()).await;
+    let other = World {
+        store: Arc::new(world.store.link()),
+        locks: Some(Arc::new(locks.peer())),
+        participants: Arc::clone(&world.participants),
+        clock: Arc::clone(&world.clock),
+        ids: Arc::clone(&world.ids),
+        config: world.config.clone(),
+    };
+    world.store.set_down(true);
+    let engine = other.start().await;
+    assert_ends(&engine, &id, Status::Completed).await;
+    // The one that is cut off finds its guard gone, again and again.
+    for _ in 0..60 {
+        world.clock.sleep(TTL / 10).await;
+    }
+    assert_eq!(locks.holder(&book()), None);
+    let id = start_saga(&engine, &order, "s2").await;
+    assert_ends(&engine, &id, Status::Completed).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_outside_holder_is_waited_for_as_long_as_the_definition_says() {
     let (world, locks) = guarded(ScriptedParticipants::new());
     let engine = world.start().await;

@@ -91,7 +91,9 @@ fn happening(effect: Option<Effect>, choice: u8) -> Option<Input> {
     match (choice, effect) {
         (12, _) => Some(command(Command::Cancel)),
         (13, _) => Some(command(Command::RetryNow { step: None })),
-        (14, _) => Some(command(Command::ResolveSucceeded { step: step(), output: None, op: None })),
+        (14, _) => {
+            Some(command(Command::ResolveSucceeded { step: step(), output: None, op: None }))
+        }
         (15, _) => Some(Input::Recovered { epoch: 2 }),
         (_, Some(Effect::Call { call, attempt } | Effect::Drain { call, attempt })) => {
             let CallId { step, op } = call;

@@ -220,6 +220,10 @@ impl Store for SimStore {
         self.read(self.store.summary(saga_id)).await
     }
 
+    async fn saga_of_key(&self, idempotency_key: &str) -> Result<Option<SagaId>, Error> {
+        self.read(self.store.saga_of_key(idempotency_key)).await
+    }
+
     async fn journal(
         &self,
         saga_id: &SagaId,

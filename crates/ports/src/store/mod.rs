@@ -141,11 +141,8 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// The partition and summary of one saga, without its journal.
     async fn summary(&self, saga_id: &SagaId) -> Result<Option<(Partition, SagaSummary)>, Error>;
 
-    /// The saga that was made under an idempotency key. A store may say none, where it doesn't
-    /// look: then a repetition is told from a new start by [`Store::write`] alone.
-    async fn saga_of_key(&self, _idempotency_key: &str) -> Result<Option<SagaId>, Error> {
-        Ok(None)
-    }
+    /// The saga that was made under an idempotency key.
+    async fn saga_of_key(&self, idempotency_key: &str) -> Result<Option<SagaId>, Error>;
 
     /// A part of a saga's journal, from fact number `from` (0 is the first).
     async fn journal(

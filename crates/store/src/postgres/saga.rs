@@ -85,7 +85,15 @@ DELETE FROM inbox WHERE inbox_id IN (
     FOR UPDATE SKIP LOCKED
 )";
 
+/// Which saga was made under a key.
+pub(super) const OF_KEY: &str = "SELECT saga_id FROM idempotency WHERE idempotency_key = $1";
+
 impl PostgresStore {
+    pub(super) async fn id_of_key(&self, key: &str) -> Result<Option<SagaId>, Error> {
+        let rows = self.hot.fetch(|| sqlx::query(OF_KEY).bind(key)).await?;
+        Ok(rows.first().map(|found| row::saga_id(found, 0)).transpose()?)
+    }
+
     pub(super) async fn whole(
         &self,
         saga_id: &SagaId,

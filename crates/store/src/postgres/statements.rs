@@ -35,6 +35,7 @@ pub const HOT: &[(&str, &str)] = &[
     ("recover", load::RECOVER),
     ("saga", saga::SAGA),
     ("summary", saga::SUMMARY),
+    ("of_key", saga::OF_KEY),
     ("journal", saga::JOURNAL),
     ("delete_ended", saga::DELETE_ENDED),
     ("delete_settled", saga::DELETE_SETTLED),

@@ -114,6 +114,10 @@ impl Store for PostgresStore {
         self.summary_row(saga_id).await
     }
 
+    async fn saga_of_key(&self, idempotency_key: &str) -> Result<Option<SagaId>, Error> {
+        self.id_of_key(idempotency_key).await
+    }
+
     async fn journal(
         &self,
         saga_id: &SagaId,

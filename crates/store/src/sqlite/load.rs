@@ -25,6 +25,8 @@ const RECOVER: &str = "SELECT s.saga_no, s.saga_id, s.partition, s.definition
      WHERE s.ended_us IS NULL AND s.wake_us IS NULL AND s.saga_id > $2
      ORDER BY s.saga_id LIMIT $3";
 
+const OF_KEY: &str = "SELECT saga_id FROM saga WHERE idempotency_key = $1";
+
 const DUE: &str = "SELECT s.saga_no, s.saga_id, s.partition, s.definition
      FROM json_each($1) AS l
      CROSS JOIN partition_lease AS p ON p.partition = l.value ->> 'partition'
@@ -235,6 +237,14 @@ impl SqliteStore {
         let mut connection = self.readers.acquire().await?;
         let row = self.row(&mut connection, saga_id).await?;
         Ok(row.map(|row| (row.partition, row.summary)))
+    }
+
+    pub(super) async fn id_of_key(&self, key: &str) -> Result<Option<SagaId>, Failure> {
+        let mut connection = self.readers.acquire().await?;
+        let found =
+            sqlx::query(OF_KEY).bind(key.to_owned()).fetch_optional(&mut *connection).await?;
+        let id = found.map(|found| found.try_get::<String, _>(0)).transpose()?;
+        id.map(|id| saga_id(&id)).transpose()
     }
 
     pub(super) async fn journal_page(

@@ -112,6 +112,10 @@ impl Store for SqliteStore {
         self.in_time(self.row_of(saga_id)).await
     }
 
+    async fn saga_of_key(&self, idempotency_key: &str) -> Result<Option<SagaId>, Error> {
+        self.in_time(self.id_of_key(idempotency_key)).await
+    }
+
     async fn journal(
         &self,
         saga_id: &SagaId,

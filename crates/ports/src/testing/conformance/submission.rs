@@ -90,6 +90,8 @@ pub async fn the_same_idempotency_key_finds_the_first_submission(store: Arc<dyn 
     assert!(world.store.saga(&id("u")).await.unwrap().is_none());
     let both = world.accept_all(vec![saga("v"), saga("w")]).await;
     assert!(both.iter().all(is_created), "no key is not a key");
+    assert_eq!(world.store.saga_of_key("k").await.unwrap(), Some(id("s")));
+    assert_eq!(world.store.saga_of_key("l").await.unwrap(), None);
 }
 
 /// Repetitions beside one another in one batch, and beside others.
