@@ -6,7 +6,7 @@ SHELL := bash
 .PHONY: help demo test check bench build sim mutants upgrade schemathesis fuzz faults faults-long soak
 
 # The demo is built without optimisation: from nothing that takes about two minutes on two cores,
-# a release build six to eight, and the demo's pace is set by its participants (CONTRIBUTING.md).
+# a release build eight or more, and the demo's pace is set by its participants (CONTRIBUTING.md).
 DEMO_ARGS ?=
 BENCH_ARGS ?=
 TEST_ARGS ?=
