@@ -9,8 +9,8 @@ use amends_core::{Json, StepId, Timestamp, parse_duration};
 use crate::look::Look;
 use crate::step_state::of_step;
 
-/// Most bytes of a reason.
-const REASON_BYTES_MAX: usize = 2_000;
+/// Most characters of a reason, as everywhere in the API.
+const REASON_CHARS_MAX: usize = 1_024;
 /// Deepest nesting of an output that an operator gives, as everywhere in the API.
 const JSON_DEPTH_MAX: usize = 64;
 /// How far a deadline can be put off, as everywhere in the API.
@@ -202,9 +202,9 @@ pub(crate) fn field<'a>(pairs: &'a [(String, String)], name: &str) -> &'a str {
 /// A sentence for the one who sent it.
 pub(crate) fn reason(pairs: &[(String, String)]) -> Result<String, String> {
     let reason = field(pairs, "reason").to_owned();
-    if reason.len() > REASON_BYTES_MAX || reason.contains('\0') {
+    if reason.chars().count() > REASON_CHARS_MAX || reason.contains('\0') {
         return Err(format!(
-            "The reason must have at most {REASON_BYTES_MAX} bytes and no NUL character."
+            "The reason must have at most {REASON_CHARS_MAX} characters and no NUL character."
         ));
     }
     Ok(reason)
@@ -318,6 +318,9 @@ mod tests {
     fn bad_forms_are_told_what_is_wrong() {
         assert!(form(&[("command", "explode")]).unwrap_err().contains("no command"));
         assert!(form(&[("command", "cancel")]).unwrap_err().contains("needs a reason"));
+        let reason = |length| form(&[("command", "cancel"), ("reason", &"é".repeat(length))]);
+        assert!(reason(1_024).is_ok());
+        assert!(reason(1_025).unwrap_err().contains("at most 1024 characters"));
         let skip = form(&[("command", "skip"), ("step", "a b"), ("reason", "x")]);
         assert!(skip.unwrap_err().contains("step"));
         let output =

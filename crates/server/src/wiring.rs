@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use amends_api::ApiConfig;
-use amends_engine::{Engine, EngineConfig, Ports, Tracing};
+use amends_engine::{Engine, EngineConfig, NoTracing, Ports, Tracing};
 use amends_participants::{Config as CallConfig, HttpParticipants};
 use amends_ports::{Clock, Locks, Store, SystemClock, SystemIds};
 use amends_store::postgres::{PostgresOptions, PostgresStore};
@@ -47,7 +47,12 @@ impl Coordinator {
         let listener = listen(settings.server.listen).await?;
         let address = listener.local_addr().map_err(Failure::Runtime)?;
         let public_url = settings.public_url(address);
-        let tracing: Arc<dyn Tracing> = Arc::new(W3cContext);
+        // Without a collector nothing records spans, and there is nothing to connect.
+        let tracing: Arc<dyn Tracing> = if settings.telemetry.otlp_endpoint.is_empty() {
+            Arc::new(NoTracing)
+        } else {
+            Arc::new(W3cContext)
+        };
 
         let locks = LockService::start(&settings.locks).await?;
         let port = locks.as_ref().map(LockService::port);

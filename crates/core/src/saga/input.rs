@@ -274,7 +274,9 @@ pub enum Refusal {
     #[error("the saga holds no lock keys, so there is nothing to release")]
     NoLock,
     /// Nothing waits or is stuck, so there is nothing to retry.
-    #[error("no call of the saga is waiting for a retry or stuck, so there is nothing to retry")]
+    #[error(
+        "no call that the command is about is waiting for a retry or stuck, so there is nothing to retry"
+    )]
     NothingToRetry,
     /// The command fits another status only.
     #[error("the saga is {status}; {command} needs one that {needed}")]
