@@ -70,11 +70,12 @@ faults-long: ## The same for an hour, in random order; writes its table into doc
 	$(build_faults)
 	target/debug/amends-faults --seconds 3600 --again --write docs/reliability.md $(FAULTS_ARGS)
 
-# SEED=1 repeats a run, as far as the server answers in the same order; SECONDS=300 makes a longer one.
+# From a fresh seed; SEED=1 repeats a run, as far as the server answers in the same order; SECONDS=300
+# makes a longer one.
 schemathesis: ## Hold the server against its OpenAPI document (SEED=1 SECONDS=300)
 	@scripts/setup test
 	cargo build --bin amends
-	$(if $(SEED),AMENDS_SCHEMATHESIS_SEED=$(SEED)) $(if $(SECONDS),AMENDS_SCHEMATHESIS_SECONDS=$(SECONDS)) \
+	AMENDS_SCHEMATHESIS_SEED=$(or $(SEED),$$RANDOM) $(if $(SECONDS),AMENDS_SCHEMATHESIS_SECONDS=$(SECONDS)) \
 		cargo test --package amends-tests --test schemathesis -- --nocapture
 
 # SECONDS=300 is the time for each target; TARGET=journal takes one.

@@ -29,14 +29,17 @@ fn bad(name: &HeaderName, detail: &str) -> Problem {
     Problem::new(ErrorCode::BadHeader, format!("header {name}: {detail}"))
 }
 
-/// The one value of a header, as visible ASCII.
+/// The one value of a header: visible ASCII and spaces.
 fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(bad(name, "may be given only once"));
     }
-    value.to_str().map(Some).map_err(|_| bad(name, "must be visible ASCII characters"))
+    match value.to_str() {
+        Ok(text) if !text.contains('\t') => Ok(Some(text)),
+        Ok(_) | Err(_) => Err(bad(name, "must be visible ASCII characters")),
+    }
 }
 
 /// `Idempotency-Key`: 1 to 255 visible ASCII characters; the quotes of a structured-field string
@@ -151,6 +154,20 @@ mod tests {
             assert_eq!(key.ok().flatten().as_deref(), expected, "{values:?}");
         }
         assert!(idempotency_key(&HeaderMap::new()).unwrap().is_none());
+    }
+
+    #[test]
+    fn actors_are_short_and_visible() {
+        for (value, expected) in [
+            ("di", Some("di")),
+            ("di of the night shift", Some("di of the night shift")),
+            ("di\tvox", None),
+            ("dï", None),
+            (&"x".repeat(129), None),
+        ] {
+            let name = actor(&headers(&ACTOR, &[value.as_bytes()]));
+            assert_eq!(name.ok().as_deref(), expected, "{value:?}");
+        }
     }
 
     #[test]
