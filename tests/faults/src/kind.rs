@@ -20,6 +20,8 @@ pub struct Outcome {
     pub sagas: usize,
     /// How many of them another coordinator took over, or the same after a restart.
     pub takeovers: usize,
+    /// Whether somebody must have taken sagas over: a run in which nobody did has shown nothing.
+    pub must_take_over: bool,
     /// From the end of the fault to the end of the last saga that was under way at that time.
     pub recovered_in: Duration,
     /// Acknowledged, and not to be found after it.
@@ -49,6 +51,11 @@ impl Outcome {
     /// Whether all that must hold does.
     pub fn is_good(&self) -> bool {
         self.lost.is_empty() && self.unbalanced.is_empty() && self.broken.is_empty()
+    }
+
+    /// Whether the fault met no saga that it could have harmed.
+    pub fn has_shown_nothing(&self) -> bool {
+        self.is_good() && self.must_take_over && self.takeovers == 0
     }
 
     /// Everything that fell short.

@@ -16,6 +16,8 @@ use crate::stage::{Setup, Stage};
 
 /// Longest time for one kind on a stage.
 const SCENE_MAX: Duration = Duration::from_mins(4);
+/// How often a kind is made that meets no saga.
+const PLAYS_MAX: u64 = 4;
 /// A kind that is made by itself gets one part in so many of the time.
 const ALONE_SHARE: u32 = 5;
 /// Lines of each log that a kind that fell short shows.
@@ -93,7 +95,7 @@ impl Runner {
     async fn on_stage(&mut self, name: &str, setup: Setup, act: Act) -> Outcome {
         // One stage at a time: two cores are not enough for two.
         self.stages.retain(|other, _| *other == setup);
-        let seed = self.chance.random();
+        let seed: u64 = self.chance.random();
         let started = match self.stages.remove(&setup) {
             Some(stage) => Ok(stage),
             None => Stage::start(setup).await,
@@ -105,10 +107,22 @@ impl Runner {
             }
             Err(error) => return Outcome::broken(format!("not set up: {error:#}")),
         };
-        let outcome = match timeout(SCENE_MAX, play(&mut stage, name, act, seed)).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => Outcome::broken(format!("{error:#}")),
-            Err(_) => Outcome::broken(format!("not over after {SCENE_MAX:?}")),
+        let mut plays = 0;
+        let outcome = loop {
+            let seed = seed.wrapping_add(plays);
+            plays += 1;
+            let mut outcome = match timeout(SCENE_MAX, play(&mut stage, name, act, seed)).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(error)) => Outcome::broken(format!("{error:#}")),
+                Err(_) => Outcome::broken(format!("not over after {SCENE_MAX:?}")),
+            };
+            let is_last = plays == PLAYS_MAX || stage.is_spent;
+            if !outcome.has_shown_nothing() {
+                break outcome;
+            } else if is_last {
+                outcome.broken.push(format!("nothing was taken over in {plays} runs"));
+                break outcome;
+            }
         };
         if !outcome.is_good() {
             show_logs(&mut stage);

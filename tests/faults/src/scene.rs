@@ -22,6 +22,8 @@ const PLANNED: u32 = 4_000;
 const AROUND: usize = 20;
 /// Sagas that are under way when a fault begins.
 const UNDER_WAY: u64 = 8;
+/// Sagas that each coordinator has in memory by then.
+const LIVE_EACH: u64 = 2;
 /// Partitions, of 64, that each coordinator has by then.
 const PARTITIONS_EACH: u64 = 16;
 
@@ -36,6 +38,7 @@ pub(crate) struct Scene<'a> {
     broken: Vec<String>,
     remarks: Vec<String>,
     may_lose: bool,
+    must_take_over: bool,
     /// How long PostgreSQL's log was before.
     log_before: usize,
     tokens_before: u64,
@@ -69,12 +72,13 @@ impl Scene<'_> {
     }
 
     /// Notes each saga that was accepted until now and that the coordinators but this one do not
-    /// bring to its end.
+    /// bring to its end. They must take some of them over.
     ///
     /// # Errors
     ///
     /// None that a fault could cause.
     pub(crate) async fn insist_others_end_all(&mut self, one: usize) -> anyhow::Result<()> {
+        self.must_take_over = true;
         let mut others = self.stage.clients()?;
         others.remove(one);
         for (saga, end) in ends(&others, &self.load.so_far()).await {
@@ -145,16 +149,18 @@ pub(crate) async fn play(
         broken: Vec::new(),
         remarks: Vec::new(),
         may_lose: false,
+        must_take_over: false,
         log_before,
         tokens_before: 0,
     };
     act(&mut scene).await.context("the fault itself")?;
-    let Scene { broken, remarks, may_lose, tokens_before, .. } = scene;
+    let Scene { broken, remarks, may_lose, must_take_over, tokens_before, .. } = scene;
     let Timestamp(healed_at) = SystemClock::new().now();
     let fault = Fault { healed_at, accepted_by_then: load.accepted(), may_lose, tokens_before };
     stage.until_ready().await.context("after the fault")?;
     load.until_more(AROUND, END_MAX).await.context("after the fault")?;
     let mut outcome = judge(stage, &plan, load.stop().await?, fault).await?;
+    outcome.must_take_over = must_take_over;
     outcome.broken.extend(broken);
     outcome.remarks.extend(remarks);
     Ok(outcome)
@@ -167,7 +173,8 @@ async fn until_busy(stage: &Stage) -> anyhow::Result<()> {
     let look = async || {
         for client in &clients {
             let own = client.metric("amends_partitions_owned").await.ok()?;
-            (own >= PARTITIONS_EACH).then_some(())?;
+            let live = client.metric("amends_saga_live").await.ok()?;
+            (own >= PARTITIONS_EACH && live >= LIVE_EACH).then_some(())?;
         }
         let counts = clients[0].get("/v1/sagas/counts").await.ok()?.body;
         let under_way = ["running", "confirming", "compensating"];
