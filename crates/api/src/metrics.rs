@@ -23,5 +23,5 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
     responses((status = 200, description = "All metrics", body = String, content_type = "application/openmetrics-text"))
 )]
 async fn metrics(State(state): State<AppState>) -> Response {
-    ([(header::CONTENT_TYPE, MEDIA_TYPE)], state.engine.metrics().encode()).into_response()
+    ([(header::CONTENT_TYPE, MEDIA_TYPE)], state.engine.metrics_text()).into_response()
 }

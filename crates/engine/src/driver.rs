@@ -94,7 +94,6 @@ pub(crate) fn prepare(
 ) -> Option<Driver> {
     let messages = inner.live.insert(saga.id(), work.owned())?;
     let share = inner.memory.hold(&saga);
-    inner.show_live();
     Some(Driver {
         inner: Arc::clone(inner),
         work,
@@ -140,13 +139,6 @@ pub(crate) fn header(saga: &Saga, now: Timestamp, wake: Wake) -> Header {
     }
 }
 
-impl Inner {
-    /// Shows in metrics how much is in memory.
-    pub(crate) fn show_live(&self) {
-        self.metrics.live(self.live.count(), self.memory.taken());
-    }
-}
-
 impl Driver {
     /// Drives the saga until it ends, leaves memory or is lost; `first` is what it asks for, and
     /// what is not written yet; `tokens` are those of lock keys that were granted just now.
@@ -161,9 +153,6 @@ impl Driver {
                 self.inner.ownership.lose_lease(owned.lease());
             }
         }
-        let inner = Arc::clone(&self.inner);
-        drop(self);
-        inner.show_live();
     }
 
     async fn drive(&mut self, first: Handled, tokens: Option<Vec<Token>>) -> Exit {
@@ -332,7 +321,6 @@ impl Driver {
 
     async fn settle(&mut self, handled: Handled, mut replies: Replies) -> Result<(), JournalError> {
         self.share.update(&self.saga);
-        self.inner.show_live();
         let is_terminal = self.saga.status().is_terminal();
         let now = self.inner.clock.now();
         // A saga that waits for its lock keys may leave memory at any moment, so its row always

@@ -320,6 +320,13 @@ impl Engine {
         &self.0.metrics
     }
 
+    /// All metrics in OpenMetrics text, with what is in memory now.
+    pub fn metrics_text(&self) -> String {
+        let Inner { metrics, live, memory, guards, .. } = &*self.0;
+        metrics.in_memory(live.count(), memory.taken(), guards.count());
+        metrics.encode()
+    }
+
     /// The time, by its clock.
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()

@@ -82,6 +82,11 @@ impl Guards {
         self.service.as_ref()
     }
 
+    /// How many are kept.
+    pub(crate) fn count(&self) -> usize {
+        self.kept.lock().len()
+    }
+
     /// How the guard of a saga stands that has lock keys.
     pub(crate) fn state(&self, saga_id: &SagaId, now: Duration) -> GuardState {
         if self.service.is_none() {
@@ -159,7 +164,6 @@ impl Inner {
                 Ok(validity) => {
                     let until = self.clock.elapsed() + validity;
                     self.guards.keep(guard, owned.lease(), until);
-                    self.metrics.guards(self.guards.kept.lock().len());
                     return true;
                 }
                 Err(GuardError::Busy { .. }) if !may_wait() => return false,
@@ -189,11 +193,7 @@ impl Inner {
     /// the driver does not know.
     pub(crate) fn release_guard(self: &Arc<Self>, saga_id: &SagaId, set: Option<Guard>) {
         let Some(service) = self.guards.service().map(Arc::clone) else { return };
-        let (kept, left) = {
-            let mut all = self.guards.kept.lock();
-            (all.remove(saga_id).map(|kept| kept.guard), all.len())
-        };
-        self.metrics.guards(left);
+        let kept = self.guards.kept.lock().remove(saga_id).map(|kept| kept.guard);
         let unknown = kept.filter(|kept| set.as_ref() != Some(kept));
         let guards: Vec<Guard> = unknown.into_iter().chain(set).collect();
         if !guards.is_empty() {
@@ -258,7 +258,6 @@ impl Inner {
             let lapsed = self.lapsed_guards();
             let all_hold = lapsed.is_empty()
                 || (self.may_set_guards() && self.set_guards(&*service, lapsed).await);
-            self.metrics.guards(self.guards.kept.lock().len());
             pause = if all_hold { PAUSE } else { (pause * 2).min(PAUSE_MAX) };
             let until_extend = extend_at.saturating_sub(self.clock.elapsed());
             let wait = if all_hold { until_extend } else { until_extend.min(self.spread(pause)) };

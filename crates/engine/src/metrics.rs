@@ -186,10 +186,6 @@ impl Metrics {
         self.registry.write().register_collector(Box::new(collector));
     }
 
-    pub(crate) fn guards(&self, kept: usize) {
-        self.guards.set(i64::try_from(kept).unwrap_or(i64::MAX));
-    }
-
     /// Counts one answered request. `route` is the template, not the path.
     pub fn http(&self, route: &str, method: &str, status: u16, seconds: f64) {
         let labels = Request { route: route.to_owned(), method: self.bounded(method), status };
@@ -222,9 +218,10 @@ impl Metrics {
         self.call_seconds.get_or_create(&Target { participant, op }).observe(seconds);
     }
 
-    pub(crate) fn live(&self, sagas: usize, bytes: usize) {
+    pub(crate) fn in_memory(&self, sagas: usize, bytes: usize, guards: usize) {
         self.live.set(i64::try_from(sagas).unwrap_or(i64::MAX));
         self.live_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.guards.set(i64::try_from(guards).unwrap_or(i64::MAX));
     }
 
     pub(crate) fn journal_format(&self, in_force: JournalFormat) {

@@ -123,7 +123,6 @@ impl Engine {
     /// [`SubmitError::Unavailable`] may the saga exist all the same.
     pub async fn submit(&self, submission: Submission) -> Result<Submitted, SubmitError> {
         let result = self.inner().submit(submission).await;
-        self.inner().show_live();
         match &result {
             Ok(submitted) if submitted.created => self.inner().metrics.accepted(),
             Ok(_) => {}

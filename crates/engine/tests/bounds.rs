@@ -43,7 +43,7 @@ async fn refused(engine: &Engine, submission: Submission) -> &'static str {
 }
 
 fn live_bytes(engine: &Engine) -> usize {
-    let text = engine.metrics().encode();
+    let text = engine.metrics_text();
     let line = text.lines().find_map(|line| line.strip_prefix("amends_saga_live_bytes "));
     line.unwrap().parse().unwrap()
 }

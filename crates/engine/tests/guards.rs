@@ -51,6 +51,20 @@ fn guarded(participants: ScriptedParticipants) -> (World, Arc<MemoryLocks>) {
     (world, locks)
 }
 
+impl World {
+    /// The world of another coordinator: over the same store and masters by links of its own.
+    fn beside(&self, locks: &MemoryLocks) -> Self {
+        Self {
+            store: Arc::new(self.store.link()),
+            locks: Some(Arc::new(locks.peer())),
+            participants: Arc::clone(&self.participants),
+            clock: Arc::clone(&self.clock),
+            ids: Arc::clone(&self.ids),
+            config: self.config.clone(),
+        }
+    }
+}
+
 async fn until(what: impl Fn() -> bool) {
     for _ in 0..100_000 {
         if what() {
@@ -98,14 +112,7 @@ async fn a_parked_saga_keeps_its_guard_for_as_long_as_it_takes() {
         assert!(locks.holder(&book()).unwrap().contains("/s1/"));
     }
     // Another coordinator takes the partition over, and with it the guard.
-    let next = World {
-        store: Arc::clone(&world.store),
-        locks: Some(Arc::new(locks.peer())),
-        participants: Arc::clone(&world.participants),
-        clock: Arc::clone(&world.clock),
-        ids: Arc::clone(&world.ids),
-        config: world.config.clone(),
-    };
+    let next = world.beside(&locks);
     engine.drain().await;
     let _other = next.start().await;
     for _ in 0..10 {
@@ -121,14 +128,7 @@ async fn who_is_cut_off_from_the_store_sets_no_guards_of_sagas_that_others_end()
     let order = register(&cut_off, &locked(&json!({}))).await;
     let id = start_saga(&cut_off, &order, "s1").await;
     until(|| locks.holder(&book()).is_some()).await;
-    let other = World {
-        store: Arc::new(world.store.link()),
-        locks: Some(Arc::new(locks.peer())),
-        participants: Arc::clone(&world.participants),
-        clock: Arc::clone(&world.clock),
-        ids: Arc::clone(&world.ids),
-        config: world.config.clone(),
-    };
+    let other = world.beside(&locks);
     world.store.set_down(true);
     let engine = other.start().await;
     assert_ends(&engine, &id, Status::Completed).await;

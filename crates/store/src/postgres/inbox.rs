@@ -60,9 +60,7 @@ impl PostgresStore {
         limit: u16,
     ) -> Result<Vec<InboxItem>, Error> {
         let leases = Leases::new(leases);
-        let query = || {
-            sqlx::query(OPEN).bind(&leases.partitions).bind(&leases.epochs).bind(i64::from(limit))
-        };
+        let query = || leases.bind(sqlx::query(OPEN)).bind(i64::from(limit));
         let rows = self.hot.fetch(query).await?;
         Ok(rows.iter().map(item_of).collect::<Result<_, _>>()?)
     }

@@ -205,13 +205,7 @@ impl PostgresStore {
         ttl: Duration,
     ) -> Result<Vec<Lease>, Error> {
         let leases = Leases::new(leases);
-        let raise = || {
-            sqlx::query(RAISE)
-                .bind(&me.0)
-                .bind(&leases.partitions)
-                .bind(&leases.epochs)
-                .bind(micros(ttl))
-        };
+        let raise = || leases.bind(sqlx::query(RAISE).bind(&me.0)).bind(micros(ttl));
         failpoint!("postgres.raise.before");
         let raised = self.control.fetch(raise).await?;
         failpoint!("postgres.raise.after");
@@ -220,7 +214,7 @@ impl PostgresStore {
 
     pub(super) async fn give_back(&self, leases: &[Lease]) -> Result<(), Error> {
         let leases = Leases::new(leases);
-        let release = || sqlx::query(RELEASE).bind(&leases.partitions).bind(&leases.epochs);
+        let release = || leases.bind(sqlx::query(RELEASE));
         failpoint!("postgres.release.before");
         self.control.fetch(release).await?;
         failpoint!("postgres.release.after");

@@ -119,9 +119,7 @@ impl PostgresStore {
     pub(super) async fn due(&self, leases: &[Lease], limit: u16) -> Result<Vec<StoredSaga>, Error> {
         let leases = Leases::new(leases);
         self.settle_doubts(&leases).await?;
-        let query = || {
-            sqlx::query(DUE).bind(&leases.partitions).bind(&leases.epochs).bind(i64::from(limit))
-        };
+        let query = || leases.bind(sqlx::query(DUE)).bind(i64::from(limit));
         let rows = self.hot.fetch(query).await?;
         Ok(self.claim(&leases, Loaded::read(&rows)?).await?)
     }
@@ -133,9 +131,7 @@ impl PostgresStore {
     ) -> Result<Option<StoredSaga>, Error> {
         let leases = Leases::new(leases);
         self.settle_doubts(&leases).await?;
-        let query = || {
-            sqlx::query(PARKED).bind(&leases.partitions).bind(&leases.epochs).bind(saga_id.as_str())
-        };
+        let query = || leases.bind(sqlx::query(PARKED)).bind(saga_id.as_str());
         let rows = self.hot.fetch(query).await?;
         Ok(self.claim(&leases, Loaded::read(&rows)?).await?.pop())
     }
@@ -153,8 +149,7 @@ impl PostgresStore {
         }
         let mut claim = Claim { doubts: &self.in_doubt, saga_ids: all().cloned().collect() };
         let saga_ids = ids(all());
-        let query =
-            || sqlx::query(CLAIM).bind(&leases.partitions).bind(&leases.epochs).bind(&saga_ids);
+        let query = || leases.bind(sqlx::query(CLAIM)).bind(&saga_ids);
         failpoint!("postgres.claim.before");
         let answer = self.hot.fetch(query).await;
         failpoint!("postgres.claim.after");
@@ -173,8 +168,7 @@ impl PostgresStore {
             return Ok(());
         }
         let saga_ids = ids(&doubted);
-        let query =
-            || sqlx::query(UNCLAIM).bind(&leases.partitions).bind(&leases.epochs).bind(&saga_ids);
+        let query = || leases.bind(sqlx::query(UNCLAIM)).bind(&saga_ids);
         failpoint!("postgres.unclaim.before");
         self.hot.fetch(query).await?;
         failpoint!("postgres.unclaim.after");

@@ -91,7 +91,7 @@ impl PostgresStore {
 
     /// Says which leases are not the newest; all, if that can't be found out.
     async fn fenced(&self, batch: &Batch, leases: &Leases) -> WriteError {
-        let query = || sqlx::query(STALE).bind(&leases.partitions).bind(&leases.epochs);
+        let query = || leases.bind(sqlx::query(STALE));
         let stale: Result<Vec<Partition>, Failure> = match self.hot.fetch(query).await {
             Ok(rows) => rows.iter().map(|lease| row::partition(lease, 0)).collect(),
             Err(failure) => Err(failure),
@@ -224,7 +224,7 @@ async fn statements(
         written.accepts = accept(session, batch, leases, &tickets).await?;
     }
     if let Some(leases) = leases {
-        let query = sqlx::query(FENCE).bind(&leases.partitions).bind(&leases.epochs);
+        let query = leases.bind(sqlx::query(FENCE));
         let rows = session.fetch(query).await.map_err(Stop::before_commit)?;
         check(&rows)?;
     }
