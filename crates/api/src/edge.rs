@@ -14,9 +14,10 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use http_body_util::BodyExt as _;
-use tracing::Instrument;
 use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
+use crate::problem::RequestFailure;
 use crate::state::AppState;
 use crate::{ErrorCode, Problem, headers, host};
 
@@ -48,6 +49,24 @@ pub(crate) async fn edge(State(state): State<AppState>, request: Request, next: 
     let route = route.as_ref().map_or(NO_ROUTE, MatchedPath::as_str);
     let method = method_name(request.method());
     let (id, header) = request_id(&state, request.headers());
+    let span = span(&state, method, route, &id, request.headers());
+    let mut response = answer(&state, route, request, next).instrument(span.clone()).await;
+    let status = response.status().as_u16();
+    span.record("http.response.status_code", status);
+    if let Some(failure) = response.extensions_mut().remove::<RequestFailure>() {
+        failure.log(method, route, &id);
+    }
+    harden(response.headers_mut());
+    response.headers_mut().insert(REQUEST_ID, header);
+    state.engine.metrics().http(route, method, status, started.elapsed().as_secs_f64());
+    response
+}
+
+/// The span of a request; none where nothing records spans.
+fn span(state: &AppState, method: &str, route: &str, id: &str, headers: &HeaderMap) -> Span {
+    if !state.config.tracing.records() {
+        return Span::none();
+    }
     let span = tracing::info_span!(
         "http.request",
         http.request.method = method,
@@ -57,16 +76,10 @@ pub(crate) async fn edge(State(state): State<AppState>, request: Request, next: 
         saga.id = Empty,
         otel.kind = "server",
     );
-    if let Some(traceparent) = headers::traceparent(request.headers()) {
+    if let Some(traceparent) = headers::traceparent(headers) {
         state.config.tracing.adopt(&span, traceparent);
     }
-    let mut response = answer(&state, route, request, next).instrument(span.clone()).await;
-    let status = response.status().as_u16();
-    span.record("http.response.status_code", status);
-    harden(response.headers_mut());
-    response.headers_mut().insert(REQUEST_ID, header);
-    state.engine.metrics().http(route, method, status, started.elapsed().as_secs_f64());
-    response
+    span
 }
 
 async fn answer(state: &AppState, route: &str, request: Request, next: Next) -> Response {

@@ -104,15 +104,45 @@ impl Problem {
         self.0.code
     }
 
-    fn log(&self) {
-        let (code, status) = (self.0.code.as_str(), self.0.code.status().as_u16());
-        let source = self.0.source.as_deref().map(chain).unwrap_or_default();
-        let is_expected = matches!(self.0.code, ErrorCode::Draining | ErrorCode::Overloaded);
-        if self.0.code == ErrorCode::Internal {
-            tracing::error!(code, status, source, "request failed: {}", self.0.detail);
-        } else if self.0.code.status().is_server_error() && !is_expected {
-            tracing::warn!(code, status, source, "request failed: {}", self.0.detail);
+    /// What operators must hear of, if anything.
+    fn failure(&self) -> Option<RequestFailure> {
+        let code = self.0.code;
+        let is_expected = matches!(code, ErrorCode::Draining | ErrorCode::Overloaded);
+        (code.status().is_server_error() && !is_expected).then(|| RequestFailure {
+            code,
+            source: self.0.source.as_deref().map(chain).unwrap_or_default(),
+            detail: self.0.detail.clone(),
+        })
+    }
+}
+
+/// A request failed, and not by its sender's fault. Travels with the answer to where the request is
+/// known.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestFailure {
+    code: ErrorCode,
+    source: String,
+    detail: String,
+}
+
+impl RequestFailure {
+    pub(crate) fn log(&self, method: &str, route: &str, id: &str) {
+        let Self { code, source, detail } = self;
+        let (word, status) = (code.as_str(), code.status().as_u16());
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::$level!(
+                    code = word,
+                    status,
+                    source,
+                    http.request.method = method,
+                    http.route = route,
+                    request.id = id,
+                    "request failed: {detail}"
+                )
+            };
         }
+        if *code == ErrorCode::Internal { log!(error) } else { log!(warn) }
     }
 }
 
@@ -167,7 +197,7 @@ fn chain(error: &(dyn Error + Send + Sync)) -> String {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        self.log();
+        let failure = self.failure();
         let Parts { code, detail, pointer, faults, allowed, definitions, source: _ } = *self.0;
         let body = ProblemBody {
             r#type: format!("/docs/errors#{}", code.as_str()),
@@ -188,6 +218,9 @@ impl IntoResponse for Problem {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         if code.is_retryable() && code.status() == http::StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        }
+        if let Some(failure) = failure {
+            response.extensions_mut().insert(failure);
         }
         response
     }

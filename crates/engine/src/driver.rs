@@ -37,7 +37,8 @@ type Reply<T, E> = oneshot::Sender<Result<T, E>>;
 pub(crate) struct Driver {
     inner: Arc<Inner>,
     work: Work,
-    saga: Saga,
+    /// Those who were told of it may still look at how it was.
+    saga: Arc<Saga>,
     /// The memory that it takes.
     share: Share,
     messages: mpsc::Receiver<Message>,
@@ -89,7 +90,7 @@ impl Replies {
 pub(crate) fn prepare(
     inner: &Arc<Inner>,
     work: Work,
-    saga: Saga,
+    saga: Arc<Saga>,
     header: Header,
 ) -> Option<Driver> {
     let messages = inner.live.insert(saga.id(), work.owned())?;
@@ -218,13 +219,17 @@ impl Driver {
         }
     }
 
+    fn handle(&mut self, input: Input) -> Result<Handled, Refusal> {
+        Arc::make_mut(&mut self.saga).handle(self.inner.clock.now(), input)
+    }
+
     /// Tells the saga. What it no longer waits for falls on the floor.
     fn input(&mut self, input: Input, handled: &mut Handled) {
         if matches!(input, Input::Granted(_) | Input::LockWaitPassed) {
             self.is_granting = false;
         }
         let is_granted = matches!(input, Input::Granted(_));
-        let _ = absorb(self.saga.handle(self.inner.clock.now(), input), handled);
+        let _ = absorb(self.handle(input), handled);
         if is_granted {
             // What waited under an earlier grant leaves under this one.
             self.open_gate();
@@ -243,7 +248,7 @@ impl Driver {
             Message::Guard => self.guard_changed(handled),
             Message::Hold => {
                 self.is_held = true;
-                self.saga.hold();
+                Arc::make_mut(&mut self.saga).hold();
             }
             Message::Woken => {
                 self.header.wake = Wake::InMemory;
@@ -255,7 +260,7 @@ impl Driver {
             Message::Command { command, by, reply } => {
                 let result = self.refuse_unguarded(&command).and_then(|()| {
                     let input = Input::Command { command, by };
-                    self.saga.handle(self.inner.clock.now(), input)
+                    self.handle(input)
                 });
                 let refused = absorb(result, handled);
                 match reply {
@@ -269,7 +274,7 @@ impl Driver {
             }
             Message::Complete { step, op, answer, reply } => {
                 let input = Input::Completed { step, op, answer };
-                let result = self.saga.handle(self.inner.clock.now(), input);
+                let result = self.handle(input);
                 let refused = absorb(result, handled);
                 match reply {
                     CompleteReply::Inbox(id) => replies.settles.push(settle(id, refused.is_none())),
@@ -446,7 +451,7 @@ impl Driver {
     // --- telling the world -----------------------------------------------------------------------
 
     fn detail(&self) -> SagaDetail {
-        SagaDetail { saga: Arc::new(self.saga.clone()), updated_at: self.header.updated_at }
+        SagaDetail { saga: Arc::clone(&self.saga), updated_at: self.header.updated_at }
     }
 
     fn hint(&mut self) {
@@ -492,6 +497,10 @@ impl Driver {
 /// Adds what came of an input; gives a refusal back.
 fn absorb(result: Result<Handled, Refusal>, handled: &mut Handled) -> Option<Refusal> {
     match result {
+        Ok(more) if handled.records.is_empty() && handled.effects.is_empty() => {
+            *handled = more;
+            None
+        }
         Ok(more) => {
             handled.records.extend(more.records);
             handled.effects.extend(more.effects);

@@ -4,12 +4,14 @@
 //! its commits. Several changes of one saga that meet in a batch become one row. Changes of one
 //! saga stay in the order they were handed over.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use amends_core::SagaId;
 use amends_core::saga::{Record, Token};
-use amends_ports::store::{AcceptOutcome, Append, Header, NewSaga, Settle, Tickets};
+use amends_ports::store::{
+    AcceptOutcome, Append, Batch, Grant, Header, NewSaga, Partition, Settle, Tickets,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::ownership::Owned;
@@ -48,7 +50,7 @@ pub(crate) struct Change {
     pub(crate) owned: Arc<Owned>,
     /// Number of the first fact.
     pub(crate) from: u64,
-    /// Facts as JSON, separated by commas.
+    /// Facts as a JSON array.
     pub(crate) records: String,
     pub(crate) record_count: u32,
     pub(crate) header: Option<Header>,
@@ -111,15 +113,27 @@ impl Journal {
     }
 }
 
-/// Facts as the writer takes them.
+/// About how many bytes of JSON a fact has without payloads.
+const FACT_BYTES: usize = 160;
+
+/// Facts as the writer takes them, a JSON array.
 pub(crate) fn encode(records: &[Record]) -> String {
-    // Records have string keys only, so writing them cannot fail.
-    let mut text = serde_json::to_string(records).unwrap_or_default();
-    text.pop();
-    if !text.is_empty() {
-        text.remove(0);
+    let mut text = Vec::with_capacity(FACT_BYTES * records.len());
+    // Records have string keys only, so writing them cannot fail; and JSON is UTF-8.
+    let _ = serde_json::to_writer(&mut text, records);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+/// Puts the second of two JSON arrays behind the first.
+fn join(first: &mut String, second: &str) {
+    let Some(rest) = second.strip_prefix('[').filter(|rest| *rest != "]") else { return };
+    if first == "[]" {
+        second.clone_into(first);
+    } else {
+        first.pop();
+        first.push(',');
+        first.push_str(rest);
     }
-    text
 }
 
 /// One transaction in the making.
@@ -142,7 +156,93 @@ pub(crate) struct Joined {
     pub(crate) replies: Vec<AppendReply>,
 }
 
+/// Who waits for a batch, and all of it that is not in the [`Batch`] itself.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) accepts: Vec<(Option<Arc<Owned>>, AcceptReply)>,
+    pub(crate) changes: Vec<WaitingChange>,
+}
+
+/// One saga's part of [`Waiting`].
+#[derive(Debug)]
+pub(crate) struct WaitingChange {
+    owned: Arc<Owned>,
+    /// Says nothing that would have to be written.
+    idle: Option<Append>,
+    pub(crate) grant: bool,
+    settles: Vec<Settle>,
+    pub(crate) replies: Vec<AppendReply>,
+}
+
+impl Waiting {
+    /// The whole again, to be written another time.
+    pub(crate) fn with(self, batch: Batch) -> Gathered {
+        let accepts = self.accepts.into_iter().zip(batch.accepts);
+        let mut appends = batch.appends.into_iter();
+        let changes = self.changes.into_iter().filter_map(|change| {
+            let WaitingChange { owned, idle, grant, settles, replies } = change;
+            let append = idle.or_else(|| appends.next())?;
+            Some(Joined { owned, append, grant, settles, replies })
+        });
+        let mut gathered = Gathered {
+            accepts: accepts.map(|((owned, reply), saga)| Accept { saga, owned, reply }).collect(),
+            changes: changes.collect(),
+            ..Gathered::default()
+        };
+        gathered.bytes = gathered.accepts.iter().map(|own| own.saga.records.len()).sum::<usize>()
+            + gathered.changes.iter().map(|own| own.append.records.len()).sum::<usize>();
+        gathered
+    }
+}
+
 impl Gathered {
+    /// All leases that it relies on.
+    pub(crate) fn leases(&self) -> BTreeMap<Partition, Arc<Owned>> {
+        let of_changes = self.changes.iter().map(|change| &change.owned);
+        let of_accepts = self.accepts.iter().filter_map(|accept| accept.owned.as_ref());
+        let mut leases = BTreeMap::new();
+        for own in of_changes.chain(of_accepts) {
+            let known: Option<&Arc<Owned>> = leases.get(&own.partition());
+            if known.is_none_or(|known| !Arc::ptr_eq(known, own)) {
+                leases.insert(own.partition(), Arc::clone(own));
+            }
+        }
+        leases
+    }
+
+    /// What the store is given, and who waits for it. Nothing is copied that may be long.
+    pub(crate) fn into_batch(self) -> (Batch, Waiting) {
+        let mut batch = Batch {
+            leases: self.leases().values().map(|own| own.lease()).collect(),
+            accepts: Vec::with_capacity(self.accepts.len()),
+            appends: Vec::with_capacity(self.changes.len()),
+            ..Batch::default()
+        };
+        let accepts = self.accepts.into_iter().map(|Accept { saga, owned, reply }| {
+            batch.accepts.push(saga);
+            (owned, reply)
+        });
+        let accepts = accepts.collect();
+        let changes = self.changes.into_iter().map(|change| {
+            let Joined { owned, append, grant, settles, replies } = change;
+            if grant {
+                let (saga_id, partition) = (append.saga_id.clone(), append.partition);
+                batch.grants.push(Grant { saga_id, partition });
+            }
+            batch.settles.extend_from_slice(&settles);
+            let says_something = append.record_count > 0 || append.header.is_some();
+            let idle = if says_something {
+                batch.appends.push(append);
+                None
+            } else {
+                Some(append)
+            };
+            WaitingChange { owned, idle, grant, settles, replies }
+        });
+        let changes = changes.collect();
+        (batch, Waiting { accepts, changes })
+    }
+
     /// How many sagas are in it.
     pub(crate) fn sagas(&self) -> usize {
         self.accepts.len() + self.changes.len()
@@ -223,12 +323,7 @@ impl From<Change> for Joined {
 
 impl Joined {
     fn join(&mut self, change: Change) {
-        if !change.records.is_empty() {
-            if !self.append.records.is_empty() {
-                self.append.records.push(',');
-            }
-            self.append.records.push_str(&change.records);
-        }
+        join(&mut self.append.records, &change.records);
         self.append.record_count += change.record_count;
         if change.header.is_some() {
             self.append.header = change.header;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
 
 use amends_core::saga::{JournalFormat, Op, OutcomeKind, Status};
 use parking_lot::{Mutex, RwLock};
@@ -13,7 +14,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-/// Most definitions and participants that get a label value of their own; the rest is `other`.
+/// Most definitions and participants together, and most routes, that get a label value of their own;
+/// the rest is `other`.
 const NAMES_MAX: usize = 200;
 
 /// Upper bounds of latency buckets, in seconds.
@@ -25,20 +27,20 @@ const SIZES: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 512.0, 20
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Finished {
-    definition: String,
+    definition: Arc<str>,
     status: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Attempt {
-    participant: String,
+    participant: Arc<str>,
     op: &'static str,
     outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Target {
-    participant: String,
+    participant: Arc<str>,
     op: &'static str,
 }
 
@@ -54,20 +56,41 @@ struct Ended {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Route {
-    route: String,
+    route: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Request {
-    route: String,
-    method: String,
+    route: Arc<str>,
+    method: &'static str,
     status: u16,
+}
+
+/// Names that have a label value, each kept once.
+#[derive(Debug, Default)]
+struct Names(Mutex<HashSet<Arc<str>>>);
+
+impl Names {
+    /// `name` itself while there are few, `other` after that.
+    fn get(&self, name: &str) -> Arc<str> {
+        let mut names = self.0.lock();
+        if let Some(known) = names.get(name) {
+            return Arc::clone(known);
+        }
+        if names.len() >= NAMES_MAX {
+            return "other".into();
+        }
+        let new: Arc<str> = name.into();
+        names.insert(Arc::clone(&new));
+        new
+    }
 }
 
 /// All metrics of a coordinator.
 pub struct Metrics {
     registry: RwLock<Registry>,
-    names: Mutex<HashSet<String>>,
+    names: Names,
+    routes: Names,
     submitted: Counter,
     rejected: Family<Reason, Counter>,
     finished: Family<Finished, Counter>,
@@ -112,7 +135,8 @@ impl Metrics {
     pub fn new() -> Self {
         let mut metrics = Self {
             registry: RwLock::new(Registry::with_prefix("amends")),
-            names: Mutex::default(),
+            names: Names::default(),
+            routes: Names::default(),
             submitted: Counter::default(),
             rejected: Family::default(),
             finished: Family::default(),
@@ -187,8 +211,8 @@ impl Metrics {
     }
 
     /// Counts one answered request. `route` is the template, not the path.
-    pub fn http(&self, route: &str, method: &str, status: u16, seconds: f64) {
-        let labels = Request { route: route.to_owned(), method: self.bounded(method), status };
+    pub fn http(&self, route: &str, method: &'static str, status: u16, seconds: f64) {
+        let labels = Request { route: self.routes.get(route), method, status };
         self.requests.get_or_create(&labels).inc();
         self.request_seconds.get_or_create(&Route { route: labels.route }).observe(seconds);
     }
@@ -202,7 +226,7 @@ impl Metrics {
     }
 
     pub(crate) fn ended(&self, definition: &str, status: Status, seconds: f64) {
-        let (definition, status) = (self.bounded(definition), status.as_str());
+        let (definition, status) = (self.names.get(definition), status.as_str());
         self.finished.get_or_create(&Finished { definition, status }).inc();
         self.saga_seconds.get_or_create(&Ended { status }).observe(seconds);
     }
@@ -212,9 +236,10 @@ impl Metrics {
     }
 
     pub(crate) fn attempt(&self, participant: &str, op: Op, outcome: OutcomeKind, seconds: f64) {
-        let (participant, op) = (self.bounded(participant), op.as_str());
-        let labels = Attempt { participant: participant.clone(), op, outcome: outcome.as_str() };
+        let (participant, op) = (self.names.get(participant), op.as_str());
+        let labels = Attempt { participant, op, outcome: outcome.as_str() };
         self.attempts.get_or_create(&labels).inc();
+        let Attempt { participant, op, .. } = labels;
         self.call_seconds.get_or_create(&Target { participant, op }).observe(seconds);
     }
 
@@ -247,18 +272,5 @@ impl Metrics {
         #[expect(clippy::cast_precision_loss, reason = "a batch has few sagas")]
         self.batch_sagas.observe(sagas as f64);
         self.commit_seconds.observe(seconds);
-    }
-
-    /// `name` itself while there are few, `other` after that.
-    fn bounded(&self, name: &str) -> String {
-        let mut names = self.names.lock();
-        if names.contains(name) {
-            return name.to_owned();
-        }
-        if names.len() >= NAMES_MAX {
-            return "other".to_owned();
-        }
-        names.insert(name.to_owned());
-        name.to_owned()
     }
 }

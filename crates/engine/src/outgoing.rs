@@ -11,7 +11,7 @@ use amends_core::saga::{
 };
 use amends_core::{ParticipantName, RetryPolicy};
 use amends_ports::{CallContext, OutgoingCall};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 use crate::engine::Inner;
 use crate::ownership::Owned;
@@ -33,50 +33,55 @@ impl Inner {
             return Box::pin(nested);
         }
         let prepared = self.prepare(saga, call, attempt);
-        let step = saga.definition().step(call.step);
-        let span = trace::call_span(
-            saga.id(),
-            trace_id(saga),
-            &step.id,
-            call.op,
-            attempt,
-            &step.participant,
-        );
-        if let Some(traceparent) = &saga.accepted().traceparent {
-            self.tracing.adopt(&span, traceparent);
-        }
         let inner = Arc::clone(self);
         let future = async move {
             let answer = match prepared {
                 Ok(mut outgoing) => {
                     inner.ownership.wait_valid(|| inner.clock.elapsed()).await;
                     outgoing.context.now = inner.clock.now();
-                    let current = inner.tracing.traceparent(&tracing::Span::current());
+                    let current = inner.tracing.traceparent(&Span::current());
                     outgoing.context.traceparent =
                         current.or_else(|| inner.child_traceparent(outgoing.context.traceparent));
                     inner.measured(outgoing).await
                 }
                 Err(error) => expression_failed(&error),
             };
-            tracing::Span::current().record("call.outcome", answer.outcome.as_str());
+            Span::current().record("call.outcome", answer.outcome.as_str());
             Input::Answered { step: call.step, op: call.op, attempt, answer: Box::new(answer) }
         };
+        if !self.tracing.records() {
+            return Box::pin(future);
+        }
+        let span = trace::call_span(saga, call, attempt);
+        if let Some(traceparent) = &saga.accepted().traceparent {
+            self.tracing.adopt(&span, traceparent);
+        }
         Box::pin(future.instrument(span))
     }
 
     async fn measured(&self, outgoing: OutgoingCall) -> Answer {
-        let (participant, op) = (outgoing.participant.clone(), outgoing.key.op);
+        let (participant, key, attempt) =
+            (outgoing.participant.clone(), outgoing.key.clone(), outgoing.attempt);
+        let trace = trace::trace_id_of(outgoing.context.traceparent.as_deref());
+        let trace = u128::from_str_radix(trace, 16).unwrap_or_default();
         let has_timeout = outgoing.timeout.is_some();
         let began = self.clock.elapsed();
         let mut answer = self.participants.call(outgoing).await;
         let seconds = self.clock.elapsed().saturating_sub(began).as_secs_f64();
-        self.metrics.attempt(participant.as_str(), op, answer.outcome, seconds);
+        self.metrics.attempt(participant.as_str(), key.op, answer.outcome, seconds);
         if answer.outcome != OutcomeKind::Succeeded {
             let (timeout, retry) = self.defaults(&participant);
             answer.retry = retry;
             answer.timeout = timeout.filter(|_| !has_timeout);
             if let Some(problem) = &answer.problem {
+                // Spans are there only where something records them.
                 tracing::info!(
+                    saga.id = %key.saga_id,
+                    trace.id = format_args!("{trace:032x}"),
+                    step.id = %key.step_id,
+                    call.op = key.op.as_str(),
+                    call.attempt = attempt,
+                    %participant,
                     outcome = answer.outcome.as_str(),
                     problem = problem.kind.as_str(),
                     status = problem.status,
@@ -96,7 +101,7 @@ impl Inner {
         let saga = saga?;
         let trace_id = saga.get(3..35)?;
         let token = self.ids.token();
-        Some(format!("00-{trace_id}-{}-01", token.get(..16)?))
+        Some(["00-", trace_id, "-", token.get(..16)?, "-01"].concat())
     }
 
     /// What is sent, by the definition and the saga's state.
@@ -195,11 +200,6 @@ impl Inner {
             }
         })
     }
-}
-
-/// The trace that a saga belongs to; empty if none was given.
-fn trace_id(saga: &Saga) -> &str {
-    saga.accepted().traceparent.as_deref().and_then(|text| text.get(3..35)).unwrap_or_default()
 }
 
 fn problem(kind: AttemptFailure, detail: &str) -> Problem {

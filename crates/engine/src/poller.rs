@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::driver;
 use crate::engine::Inner;
-use crate::journal::Change;
+use crate::journal::{self, Change};
 use crate::live::{CommandReply, CompleteReply, Message, Telling};
 use crate::message::{InboxMessage, InboxResult};
 use crate::ownership::Work;
@@ -165,7 +165,7 @@ impl Inner {
                 Telling::Told => break,
                 Telling::Later => self.clock.sleep(Duration::from_millis(5)).await,
                 Telling::Nobody => {
-                    if let Some(driver) = driver::prepare(self, work, saga, header) {
+                    if let Some(driver) = driver::prepare(self, work, Arc::new(saga), header) {
                         if let Some(message) = message {
                             let _ = self.live.send(&stored.saga_id, message);
                         }
@@ -260,7 +260,7 @@ impl Inner {
             saga_id: item.saga_id.clone(),
             owned: Arc::clone(work.owned()),
             from: 0,
-            records: String::new(),
+            records: journal::encode(&[]),
             record_count: 0,
             header: None,
             tickets: Tickets::Keep,

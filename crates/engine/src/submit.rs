@@ -251,7 +251,7 @@ impl Inner {
             lock_wait_until: lock_wait.map(|wait| now.after(wait)),
             traceparent: Some(submission.traceparent.clone().unwrap_or_else(|| {
                 let (trace, span) = (self.ids.token(), self.ids.token());
-                format!("00-{trace}-{}-01", span.get(..16).unwrap_or("0000000000000001"))
+                ["00-", &trace, "-", span.get(..16).unwrap_or("0000000000000001"), "-01"].concat()
             })),
             prepared: submission.prepared.clone().map(Box::new),
             cancelled: submission.cancelled.clone(),
@@ -314,7 +314,8 @@ impl Inner {
             let bound = self.config.journal_queue_max;
             return Ok(Err(SubmitError::Overloaded { name: "engine.journal-queue-max", bound }));
         }
-        let detail = SagaDetail { saga: Arc::new(saga.clone()), updated_at: now };
+        let saga = Arc::new(saga);
+        let detail = SagaDetail { saga: Arc::clone(&saga), updated_at: now };
         let (sender, outcome) = oneshot::channel();
         let inner = Arc::clone(self);
         // The saga's task waits for the store's answer itself: once the saga is stored it must be
@@ -351,7 +352,7 @@ impl Inner {
     fn starting(
         self: &Arc<Self>,
         work: Work,
-        saga: Saga,
+        saga: Arc<Saga>,
         mut handled: saga::Handled,
         header: Header,
         is_granted: bool,

@@ -6,18 +6,17 @@
 //! * Outcome unknown: the epochs are raised first (which waits for the old transaction or fences
 //!   it), the sagas of these partitions leave memory, and recovery reads what became of them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use amends_core::mutant::Mutant;
 use amends_core::saga::Token;
 use amends_ports::failpoint;
-use amends_ports::store::{Batch, Grant, Lease, Partition, WriteError, Written};
+use amends_ports::store::{Lease, WriteError, Written};
 use tokio::sync::mpsc;
 
 use crate::engine::Inner;
-use crate::journal::{Entry, Gathered, Joined, JournalError, refuse};
+use crate::journal::{Entry, Gathered, JournalError, Waiting, WaitingChange, refuse};
 use crate::ownership::Owned;
 
 /// First pause after a failed write; doubles up to [`PAUSE_MAX`].
@@ -72,26 +71,33 @@ async fn write(inner: &Arc<Inner>, mut gathered: Gathered) {
         if gathered.is_empty() {
             return;
         }
-        let batch = batch(&gathered);
+        let (sagas, bytes) = (gathered.sagas(), gathered.bytes());
+        let (batch, waiting) = gathered.into_batch();
         let began = inner.clock.elapsed();
-        match inner.store.write(&batch).await {
+        let error = match inner.store.write(&batch).await {
             Ok(written) => {
                 let seconds = inner.clock.elapsed().saturating_sub(began).as_secs_f64();
                 let rows = batch.accepts.len() * 2 + batch.appends.len();
-                inner.metrics.committed(gathered.sagas(), rows, gathered.bytes(), seconds);
-                return answer(inner, gathered, written);
+                inner.metrics.committed(sagas, rows, bytes, seconds);
+                return answer(inner, waiting, written);
             }
-            Err(WriteError::Fenced(partitions)) => {
+            Err(error) => error,
+        };
+        if let WriteError::Fenced(partitions) = &error {
+            for lease in batch.leases.iter().filter(|own| partitions.contains(&own.partition)) {
+                inner.ownership.lose_lease(*lease);
+            }
+        }
+        gathered = waiting.with(batch);
+        match error {
+            WriteError::Fenced(partitions) => {
                 inner.metrics.fenced();
                 tracing::warn!(
                     ?partitions,
                     "a batch was refused: these partitions have a newer owner"
                 );
-                for lease in batch.leases.iter().filter(|own| partitions.contains(&own.partition)) {
-                    inner.ownership.lose_lease(*lease);
-                }
             }
-            Err(WriteError::Unavailable(error)) => {
+            WriteError::Unavailable(error) => {
                 failures += 1;
                 tracing::warn!(
                     error = &*error,
@@ -118,10 +124,10 @@ async fn write(inner: &Arc<Inner>, mut gathered: Gathered) {
                 inner.clock.sleep(pause).await;
                 pause = (pause * 2).min(PAUSE_MAX);
             }
-            Err(WriteError::OutcomeUnknown(_)) if Mutant::LostCommitIgnored.is_on() => {
+            WriteError::OutcomeUnknown(_) if Mutant::LostCommitIgnored.is_on() => {
                 inner.clock.sleep(pause).await;
             }
-            Err(WriteError::OutcomeUnknown(error)) => {
+            WriteError::OutcomeUnknown(error) => {
                 inner.metrics.unknown_commit();
                 tracing::warn!(
                     error = &*error,
@@ -157,52 +163,13 @@ fn drop_lost(gathered: &mut Gathered) {
     }
 }
 
-fn leases(gathered: &Gathered) -> BTreeMap<Partition, Arc<Owned>> {
-    let of_changes = gathered.changes.iter().map(|change| &change.owned);
-    let of_accepts = gathered.accepts.iter().filter_map(|accept| accept.owned.as_ref());
-    of_changes.chain(of_accepts).map(|own| (own.partition(), Arc::clone(own))).collect()
-}
-
-fn batch(gathered: &Gathered) -> Batch {
-    let leases: Vec<Lease> = leases(gathered).values().map(|own| own.lease()).collect();
-    let grants = gathered.changes.iter().filter(|change| change.grant).map(|change| Grant {
-        saga_id: change.append.saga_id.clone(),
-        partition: change.append.partition,
-    });
-    let whole = |records: &str| format!("[{records}]");
-    Batch {
-        leases,
-        accepts: gathered
-            .accepts
-            .iter()
-            .map(|accept| {
-                let mut saga = accept.saga.clone();
-                saga.records = whole(&saga.records);
-                saga
-            })
-            .collect(),
-        appends: gathered
-            .changes
-            .iter()
-            .filter(|change| change.append.record_count > 0 || change.append.header.is_some())
-            .map(|change| {
-                let mut append = change.append.clone();
-                append.records = whole(&append.records);
-                append
-            })
-            .collect(),
-        grants: grants.collect(),
-        settles: gathered.changes.iter().flat_map(|change| change.settles.clone()).collect(),
-    }
-}
-
 /// Tells everyone what was written.
-fn answer(inner: &Inner, gathered: Gathered, written: Written) {
-    for (accept, outcome) in gathered.accepts.into_iter().zip(written.accepts) {
-        let _ = accept.reply.send(Ok(outcome));
+fn answer(inner: &Inner, waiting: Waiting, written: Written) {
+    for ((_, reply), outcome) in waiting.accepts.into_iter().zip(written.accepts) {
+        let _ = reply.send(Ok(outcome));
     }
     let mut grants = written.grants.into_iter();
-    for Joined { grant, replies, .. } in gathered.changes {
+    for WaitingChange { grant, replies, .. } in waiting.changes {
         let tokens: Option<Vec<Token>> = if grant { grants.next().flatten() } else { None };
         for reply in replies {
             let _ = reply.send(Ok(tokens.clone()));
@@ -216,7 +183,7 @@ fn answer(inner: &Inner, gathered: Gathered, written: Written) {
 /// Finds out what became of a batch by taking its partitions anew: raises their epochs, lets
 /// their sagas go, and reads them again.
 async fn reload(inner: &Arc<Inner>, gathered: Gathered) {
-    let owned = leases(&gathered);
+    let owned = gathered.leases();
     let old: Vec<Lease> = owned.values().map(|own| own.lease()).collect();
     for lease in &old {
         inner.ownership.lose_lease(*lease);

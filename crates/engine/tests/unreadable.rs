@@ -5,6 +5,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use amends_core::definition::Digest;
@@ -40,7 +41,7 @@ async fn leave_one_of_the_future(world: &World) {
         definition_name: name.clone(),
         ..Accepted::new(saga_id.clone(), &parsed.definition.unwrap())
     };
-    let fact = Record { at: created_at, event: Event::Accepted(Box::new(accepted)) };
+    let fact = Record { at: created_at, event: Event::Accepted(Arc::new(accepted)) };
     let saga = NewSaga {
         saga_id,
         partition: Partition(0),

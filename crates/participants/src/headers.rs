@@ -2,13 +2,16 @@
 //!
 //! Fencing tokens come with their lock keys, in the same order.
 
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
+use amends_core::CallKey;
 use amends_core::participant::{fencing_token_header, is_reserved_header, lock_keys_header};
 use amends_core::saga::AttemptFailure;
 use amends_ports::OutgoingCall;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::BytesMut;
 use hmac::Mac as _;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -49,19 +52,21 @@ pub(crate) fn headers(
     credentials: &Credentials,
 ) -> Result<HeaderMap, Failure> {
     let mut map = HeaderMap::with_capacity(24);
+    let mut values = Values::new();
     map.insert(ACCEPT, ACCEPTED);
-    of_definition(call, &mut map)?;
-    let key = call.key.to_string();
+    of_definition(call, &mut values, &mut map)?;
     map.insert(USER_AGENT, AGENT);
     map.insert(ACCEPT_ENCODING, IDENTITY);
     if body.is_some() {
         map.insert(CONTENT_TYPE, JSON);
     }
-    map.insert(IDEMPOTENCY_KEY, value("the idempotency key", format!("\"{key}\""))?);
-    map.insert(SAGA_ID, value("the saga's id", call.key.saga_id.as_str().to_owned())?);
-    map.insert(SAGA_STEP, value("the step's id", call.key.step_id.as_str().to_owned())?);
-    map.insert(SAGA_OPERATION, HeaderValue::from_static(call.key.op.as_str()));
-    map.insert(SAGA_ATTEMPT, HeaderValue::from(call.attempt));
+    let CallKey { saga_id, step_id, op } = &call.key;
+    let key = format_args!("\"{saga_id}/{step_id}/{op}\"");
+    map.insert(IDEMPOTENCY_KEY, values.make("the idempotency key", key)?);
+    map.insert(SAGA_ID, values.make("the saga's id", saga_id)?);
+    map.insert(SAGA_STEP, values.make("the step's id", step_id)?);
+    map.insert(SAGA_OPERATION, HeaderValue::from_static(op.as_str()));
+    map.insert(SAGA_ATTEMPT, values.make("the attempt", call.attempt)?);
     let context = &call.context;
     if let Some(outcome) = context.forward_outcome {
         map.insert(SAGA_FORWARD_OUTCOME, HeaderValue::from_static(outcome.as_str()));
@@ -69,19 +74,22 @@ pub(crate) fn headers(
     if !context.tokens.is_empty() {
         let (tokens, keys) =
             (fencing_token_header(&context.tokens), lock_keys_header(&context.tokens));
-        map.insert(SAGA_FENCING_TOKEN, value("the fencing token", tokens)?);
-        map.insert(SAGA_LOCK_KEYS, value("the lock keys", keys)?);
+        map.insert(SAGA_FENCING_TOKEN, values.make("the fencing token", tokens)?);
+        map.insert(SAGA_LOCK_KEYS, values.make("the lock keys", keys)?);
     }
-    let deadline = context.now.after(timeout).to_string();
-    map.insert(SAGA_DEADLINE, value("the deadline", deadline)?);
+    map.insert(SAGA_DEADLINE, values.make("the deadline", context.now.after(timeout))?);
     if let Some(url) = &context.callback_url {
-        map.insert(SAGA_CALLBACK_URL, value("the callback URL", url.clone())?);
+        map.insert(SAGA_CALLBACK_URL, values.make("the callback URL", url)?);
     }
     if let Some(trace) = &context.traceparent {
-        map.insert(TRACEPARENT, value("traceparent", trace.clone())?);
+        map.insert(TRACEPARENT, values.make("traceparent", trace)?);
     }
     if !credentials.signers.is_empty() {
-        sign(&key, context.now.0 / 1_000_000, body.unwrap_or_default(), credentials, &mut map)?;
+        let (id, seconds) = (call.key.text(), context.now.0 / 1_000_000);
+        let signatures = sign(&id, seconds, body.unwrap_or_default(), credentials);
+        map.insert(WEBHOOK_ID, values.make("webhook-id", id)?);
+        map.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(seconds));
+        map.insert(WEBHOOK_SIGNATURE, values.make("webhook-signature", signatures)?);
     }
     if let Some((name, secret)) = &credentials.header {
         map.insert(name.clone(), secret.clone());
@@ -97,7 +105,11 @@ pub(crate) fn of_question() -> HeaderMap {
     map
 }
 
-fn of_definition(call: &OutgoingCall, map: &mut HeaderMap) -> Result<(), Failure> {
+fn of_definition(
+    call: &OutgoingCall,
+    values: &mut Values,
+    map: &mut HeaderMap,
+) -> Result<(), Failure> {
     for (name, text) in &call.request.headers {
         let known = HeaderName::try_from(name.as_str()).map_err(|_| {
             let detail = format!("{name:?} is no name of a header; nothing was sent");
@@ -105,33 +117,41 @@ fn of_definition(call: &OutgoingCall, map: &mut HeaderMap) -> Result<(), Failure
         })?;
         // The check of definitions refuses these; here they only must not win.
         if !is_reserved_header(known.as_str()) {
-            map.insert(known, value(name, text.clone())?);
+            map.insert(known, values.make(name, text)?);
         }
     }
     Ok(())
 }
 
-/// A header's value, which `what` names for people. Its text may be a secret of the definition's
-/// input and is not shown.
-fn value(what: &str, text: String) -> Result<HeaderValue, Failure> {
-    let visible = text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
-    HeaderValue::try_from(text).ok().filter(|_| visible).ok_or_else(|| {
-        let detail = format!(
-            "the value of the header {what} holds a character that no header can carry (a line \
-             break, or one outside ASCII); nothing was sent"
-        );
-        Failure::unsent(AttemptFailure::Expression, detail)
-    })
+/// Makes the values of one request in one piece of memory.
+struct Values(BytesMut);
+
+impl Values {
+    /// Room for the usual ones.
+    const BYTES: usize = 512;
+
+    fn new() -> Self {
+        Self(BytesMut::with_capacity(Self::BYTES))
+    }
+
+    /// A header's value, which `what` names for people. Its text may be a secret of the definition's
+    /// input and is not shown.
+    fn make(&mut self, what: &str, text: impl fmt::Display) -> Result<HeaderValue, Failure> {
+        let written = write!(self.0, "{text}");
+        let bytes = self.0.split().freeze();
+        let visible = written.is_ok() && bytes.iter().all(|byte| (0x20..0x7f).contains(byte));
+        HeaderValue::from_maybe_shared(bytes).ok().filter(|_| visible).ok_or_else(|| {
+            let detail = format!(
+                "the value of the header {what} holds a character that no header can carry (a line \
+                 break, or one outside ASCII); nothing was sent"
+            );
+            Failure::unsent(AttemptFailure::Expression, detail)
+        })
+    }
 }
 
 /// Standard Webhooks 1.0: HMAC-SHA256 over `id.timestamp.body`, once for each secret.
-fn sign(
-    id: &str,
-    timestamp_s: i64,
-    body: &str,
-    credentials: &Credentials,
-    map: &mut HeaderMap,
-) -> Result<(), Failure> {
+fn sign(id: &str, timestamp_s: i64, body: &str, credentials: &Credentials) -> String {
     let head = format!("{id}.{timestamp_s}.");
     let mut signatures = String::new();
     for signer in &credentials.signers {
@@ -144,8 +164,5 @@ fn sign(
         signatures.push_str("v1,");
         STANDARD.encode_string(mac.finalize().into_bytes(), &mut signatures);
     }
-    map.insert(WEBHOOK_ID, value("webhook-id", id.to_owned())?);
-    map.insert(WEBHOOK_TIMESTAMP, HeaderValue::from(timestamp_s));
-    map.insert(WEBHOOK_SIGNATURE, value("webhook-signature", signatures)?);
-    Ok(())
+    signatures
 }

@@ -29,6 +29,7 @@ impl Ids for SystemIds {
 
     #[expect(clippy::disallowed_methods, reason = "this is the port")]
     fn token(&self) -> String {
-        Uuid::new_v4().simple().to_string()
+        let mut buffer = Uuid::encode_buffer();
+        Uuid::new_v4().simple().encode_lower(&mut buffer).to_owned()
     }
 }

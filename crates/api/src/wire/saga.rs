@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use amends_core::Json;
 use amends_core::definition::Mode;
 use amends_core::saga::{Command, Decision, Parent};
+use amends_core::{DefinitionName, Json, LockKey, SagaId, StepId};
 use amends_engine::SagaDetail;
 use amends_ports::store::SagaLock;
 use serde::Serialize;
@@ -74,9 +74,11 @@ impl From<&Parent> for ParentView {
 #[schema(as = Saga)]
 pub struct SagaView {
     /// Its id.
-    pub id: String,
+    #[schema(value_type = String)]
+    pub id: SagaId,
     /// Its definition's name.
-    pub definition: String,
+    #[schema(value_type = String)]
+    pub definition: DefinitionName,
     /// Its definition's version; null for an ad-hoc one.
     pub version: Option<u32>,
     /// Where its steps come from.
@@ -92,11 +94,13 @@ pub struct SagaView {
     /// Why it stands where it stands; null while all goes well.
     pub reason: Option<String>,
     /// The step that it waits for an operator at, or that made it abort.
-    pub step: Option<String>,
+    #[schema(value_type = Option<String>)]
+    pub step: Option<StepId>,
     /// The caller's labels.
     pub labels: BTreeMap<String, String>,
     /// Its lock keys, sorted.
-    pub lock_keys: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub lock_keys: Vec<LockKey>,
     /// Fencing tokens, one a lock key; empty before they are granted.
     pub tokens: Vec<u64>,
     /// Where it stands for its lock keys; null if it has none, or none any more.
@@ -133,11 +137,11 @@ impl SagaView {
     pub(crate) fn new(detail: &SagaDetail, places: Vec<SagaLock>) -> Self {
         let saga = &*detail.saga;
         let (definition, accepted) = (saga.definition(), saga.accepted());
-        let step = saga.focus().map(|(index, _)| definition.step(index).id.as_str().to_owned());
+        let step = saga.focus().map(|(index, _)| definition.step(index).id.clone());
         let explanation = amends_engine::explain(saga, &places);
         Self {
-            id: saga.id().as_str().to_owned(),
-            definition: accepted.definition_name.as_str().to_owned(),
+            id: saga.id().clone(),
+            definition: accepted.definition_name.clone(),
             version: accepted.definition_version,
             mode: saga.mode().into(),
             parent: accepted.parent.as_ref().map(ParentView::from),
@@ -147,7 +151,7 @@ impl SagaView {
             reason: saga.standing_reason(),
             step,
             labels: accepted.labels.clone(),
-            lock_keys: accepted.lock_keys.iter().map(|key| key.as_str().to_owned()).collect(),
+            lock_keys: accepted.lock_keys.clone(),
             tokens: saga.tokens().into_iter().map(|(_, token)| token.0).collect(),
             lock: SagaLocksView::of(places),
             input: accepted.input.clone(),

@@ -2,7 +2,7 @@
 
 use amends_core::definition::{Starts, StepKind};
 use amends_core::saga::{CallState, Saga};
-use amends_core::{Json, StepIndex};
+use amends_core::{Json, ParticipantName, StepId, StepIndex};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -55,11 +55,13 @@ pub enum StepWord {
 #[schema(as = Step)]
 pub struct StepView {
     /// Its id.
-    pub id: String,
+    #[schema(value_type = String)]
+    pub id: StepId,
     /// Saga or TCC.
     pub kind: KindWord,
     /// Whom it calls.
-    pub participant: String,
+    #[schema(value_type = String)]
+    pub participant: ParticipantName,
     /// Where it stands.
     pub status: StepWord,
     /// Whether its success is the point of no return.
@@ -67,7 +69,8 @@ pub struct StepView {
     /// Whether its failure is ignored.
     pub optional: bool,
     /// Ids of the steps it comes after.
-    pub after: Vec<String>,
+    #[schema(value_type = Vec<String>)]
+    pub after: Vec<StepId>,
     /// What its forward call answered.
     #[schema(value_type = Option<serde_json::Value>)]
     pub output: Option<Json>,
@@ -95,16 +98,16 @@ impl StepView {
             step.undo.as_ref().map(|_| step.undo_op()),
         ];
         Self {
-            id: step.id.as_str().to_owned(),
+            id: step.id.clone(),
             kind: match step.kind {
                 StepKind::Saga => KindWord::Saga,
                 StepKind::Tcc => KindWord::Tcc,
             },
-            participant: step.participant.as_str().to_owned(),
+            participant: step.participant.clone(),
             status: StepWord::of(saga, index),
             pivot: step.pivot,
             optional: step.optional,
-            after: after.map(|other| definition.step(*other).id.as_str().to_owned()).collect(),
+            after: after.map(|other| definition.step(*other).id.clone()).collect(),
             output: state.forward.output.clone(),
             child: step.nested.as_ref().map(|nested| nested.saga_id.as_str().to_owned()),
             calls: ops

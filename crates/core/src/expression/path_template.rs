@@ -44,7 +44,9 @@ impl PathTemplate {
     /// go to another resource.
     pub fn render(&self, scope: &Scope<'_>) -> Result<String, ExpressionError> {
         let context = Context::new(scope);
-        let (mut out, mut value, mut in_query) = (String::new(), String::new(), false);
+        let room = self.0.iter().map(Part::capacity).sum();
+        let (mut out, mut value, mut in_query) =
+            (String::with_capacity(room), String::new(), false);
         for part in &self.0 {
             match part {
                 Part::Literal(text) => {
@@ -86,6 +88,14 @@ impl PathTemplate {
 }
 
 impl Part {
+    /// About how many bytes it becomes.
+    fn capacity(&self) -> usize {
+        match self {
+            Self::Literal(text) => text.len(),
+            Self::Code(_) => 40,
+        }
+    }
+
     /// The literal text, and a harmless word for a value.
     fn shape(&self) -> &str {
         match self {
@@ -113,9 +123,15 @@ fn literal_faults(text: &str) -> Vec<String> {
 fn dot_segment(text: &str) -> Option<&str> {
     let path = text.split('?').next().unwrap_or_default();
     path.split('/').find(|segment| {
-        let decoded = segment.to_ascii_lowercase().replace("%2e", ".");
-        decoded == "." || decoded == ".."
+        let after_one = without_dot(segment);
+        after_one.is_some_and(|rest| rest.is_empty() || without_dot(rest) == Some(""))
     })
+}
+
+/// What stands after a dot, encoded or not.
+fn without_dot(text: &str) -> Option<&str> {
+    let encoded = || text.split_at_checked(3).filter(|(dot, _)| dot.eq_ignore_ascii_case("%2e"));
+    text.strip_prefix('.').or_else(|| encoded().map(|(_, rest)| rest))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! another meaning (golden file in `tests/golden`).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -144,7 +145,7 @@ pub struct Parent {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Event {
     /// The saga exists. Always the first fact, and only there.
-    Accepted(Box<Accepted>),
+    Accepted(Arc<Accepted>),
     /// Its lock keys were granted, with these tokens in the order of its keys.
     LockGranted {
         /// One a key.

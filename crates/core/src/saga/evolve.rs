@@ -42,7 +42,7 @@ impl Saga {
         let Event::Accepted(accepted) = &first.event else {
             return Err(ReplayError::NoBeginning);
         };
-        let mut saga = Self::from_accepted(definition, accepted.clone(), first.at);
+        let mut saga = Self::from_accepted(definition, Arc::clone(accepted), first.at);
         for record in rest {
             saga.check_place(&record.event)?;
             saga.evolve(record.at, &record.event);
@@ -52,7 +52,7 @@ impl Saga {
 
     pub(super) fn from_accepted(
         definition: Arc<Definition>,
-        accepted: Box<super::Accepted>,
+        accepted: Arc<super::Accepted>,
         at: Timestamp,
     ) -> Self {
         let definition = match &accepted.prepared {

@@ -44,7 +44,7 @@ impl Saga {
         accepted: Accepted,
         at: Timestamp,
     ) -> (Self, Handled) {
-        let saga = Self::from_accepted(definition, Box::new(accepted), at);
+        let saga = Self::from_accepted(definition, Arc::new(accepted), at);
         saga.begin(at)
     }
 
@@ -53,13 +53,13 @@ impl Saga {
         definition: Arc<Definition>,
         accepted: Accepted,
     ) -> (Self, Handled) {
-        let mut saga = Self::from_accepted(definition, Box::new(accepted), Timestamp(0));
+        let mut saga = Self::from_accepted(definition, Arc::new(accepted), Timestamp(0));
         saga.assumes_conditions = true;
         saga.begin(Timestamp(0))
     }
 
     fn begin(mut self, at: Timestamp) -> (Self, Handled) {
-        let record = Record { at, event: Event::Accepted(self.accepted.clone()) };
+        let record = Record { at, event: Event::Accepted(Arc::clone(&self.accepted)) };
         let mut handled = Handled { records: vec![record], effects: Vec::new() };
         self.run_on(at, &mut handled);
         if self.end.is_none() {

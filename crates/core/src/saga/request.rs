@@ -102,7 +102,7 @@ impl Saga {
             labels: &self.accepted.labels,
             input: &self.accepted.input,
             steps: steps.collect(),
-            step_key: call.map(|(index, op)| self.call_key(index, op).to_string()),
+            step_key: call.map(|(index, op)| self.call_key(index, op).text()),
             forward,
         }
     }

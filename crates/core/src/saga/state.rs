@@ -13,7 +13,7 @@ use crate::{CallKey, Json, RetryPolicy, SagaId, StepIndex, Timestamp};
 #[derive(Clone, Debug)]
 pub struct Saga {
     pub(super) definition: Arc<Definition>,
-    pub(super) accepted: Box<Accepted>,
+    pub(super) accepted: Arc<Accepted>,
     pub(super) accepted_at: Timestamp,
     /// What the client of an interactive transaction added, in order.
     pub(super) branches: Vec<Branch>,

@@ -8,7 +8,7 @@ use amends_ports::store::{Tickets, Wake};
 use tokio::sync::oneshot;
 
 use super::{Driver, Exit};
-use crate::journal::Change;
+use crate::journal::{self, Change};
 
 impl Driver {
     /// Leaves memory if nothing is due soon, or if the partition is handed over and nothing is in
@@ -54,7 +54,7 @@ impl Driver {
                 saga_id: self.saga.id().clone(),
                 owned: Arc::clone(self.work.owned()),
                 from: self.saga.fact_count(),
-                records: String::new(),
+                records: journal::encode(&[]),
                 record_count: 0,
                 header: Some(header),
                 tickets: Tickets::Keep,

@@ -16,6 +16,10 @@ const TRACEPARENT: &str = "traceparent";
 pub(crate) struct W3cContext;
 
 impl Tracing for W3cContext {
+    fn records(&self) -> bool {
+        true
+    }
+
     fn adopt(&self, span: &Span, traceparent: &str) {
         let carrier = HashMap::from([(TRACEPARENT.to_owned(), traceparent.to_owned())]);
         let context = TraceContextPropagator::new().extract(&carrier);

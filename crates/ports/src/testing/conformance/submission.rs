@@ -173,7 +173,7 @@ pub async fn any_text_survives(store: Arc<dyn Store>) {
     let long = wild.repeat(40_000);
     let text = serde_json::to_string(&long).unwrap();
     let input = Json::parse(&format!(r#"{{ "wild" : {text}, "n":1.10000000000000000000001 }}"#));
-    let accepted = Event::Accepted(Box::new(Accepted {
+    let accepted = Event::Accepted(Arc::new(Accepted {
         saga_id: id("s"),
         definition: saga("s").definition,
         definition_name: saga("s").definition_name,
