@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::pool::Sender;
+use crate::pool::{Http1, Sender};
 use crate::tls::Tls;
 
 /// Most addresses of one name that are tried.
@@ -43,6 +43,11 @@ impl Dialer {
 
     pub(crate) fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Starts a task that ends when what it works for is dropped.
+    pub(crate) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(work);
     }
 
     /// A fresh connection to `endpoint`, within `limit`.
@@ -127,7 +132,8 @@ impl Dialer {
         self.handshake(endpoint, stream, agreed_http2).await
     }
 
-    /// Starts HTTP on `stream`; a task of its own drives it until nobody can use it any more.
+    /// Starts HTTP on `stream`. HTTP/2 is driven by a task of its own until nobody can use it any
+    /// more.
     async fn handshake<S>(
         &self,
         endpoint: &Endpoint,
@@ -162,8 +168,7 @@ impl Dialer {
                 .handshake(stream)
                 .await
                 .map_err(failed)?;
-            self.tasks.spawn(async { drop(connection.await) });
-            Ok(Sender::Http1(sender))
+            Ok(Sender::Http1(Http1::new(sender, connection)))
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use amends_core::definition::Completion;
@@ -26,19 +26,24 @@ use crate::poll::{Place, location, lost, place};
 use crate::progress::Progress;
 use crate::request::{Ask, request};
 
+/// How often idle connections are looked at.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
 type Registry = HashMap<ParticipantName, Arc<Participant>>;
 
 /// Registered participants, called over HTTP.
 pub struct HttpParticipants {
     dialer: Dialer,
     clock: Arc<dyn Clock>,
-    registry: ArcSwap<Registry>,
+    registry: Arc<ArcSwap<Registry>>,
+    sweeping: Once,
 }
 
 impl HttpParticipants {
     /// Knows nobody until [`Participants::replace`] says so.
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> Self {
-        Self { dialer: Dialer::new(config), clock, registry: ArcSwap::default() }
+        let registry = Arc::new(ArcSwap::default());
+        Self { dialer: Dialer::new(config), clock, registry, sweeping: Once::new() }
     }
 
     /// What every participant is doing now, by name.
@@ -47,6 +52,21 @@ impl HttpParticipants {
         let mut all: Vec<_> = self.registry.load().values().map(|own| own.snapshot(now)).collect();
         all.sort_by(|a, b| a.name.cmp(&b.name));
         all
+    }
+
+    /// Closes idle connections that nobody uses any more, from now on until this is dropped.
+    fn sweep(&self) {
+        let registry = Arc::downgrade(&self.registry);
+        self.dialer.spawn(async move {
+            let mut every = tokio::time::interval(SWEEP_EVERY);
+            loop {
+                every.tick().await;
+                let Some(registry) = registry.upgrade() else { return };
+                for participant in registry.load().values() {
+                    participant.origins.iter().for_each(|origin| origin.pool.sweep());
+                }
+            }
+        });
     }
 
     fn find(&self, name: &ParticipantName) -> Option<Arc<Participant>> {
@@ -153,6 +173,7 @@ impl Participants for HttpParticipants {
             (name, kept.unwrap_or_else(new))
         });
         self.registry.store(Arc::new(next.collect()));
+        self.sweeping.call_once(|| self.sweep());
     }
 
     fn defaults(&self, name: &ParticipantName) -> Option<(Option<Duration>, Option<RetryPolicy>)> {

@@ -112,12 +112,14 @@ impl Participant {
         let (exchange, origin) = self.send(outgoing, only, dialer, times, progress).await?;
         failpoint!("call.answer-begun");
         progress.answered();
-        let (head, body) = exchange.response.into_parts();
-        let body = collect(body, self.spec.answer_bytes_max).await.map_err(|failure| {
+        let Exchange { response, mut sender } = exchange;
+        let (head, body) = response.into_parts();
+        let body = sender.drive(collect(body, self.spec.answer_bytes_max)).await;
+        let body = body.map_err(|failure| {
             // The rest of the body is not waited for: dropping the connection closes it.
             Failure { status: Some(head.status.as_u16()), ..failure }
         })?;
-        self.origins[origin].pool.put(exchange.sender);
+        self.origins[origin].pool.put(sender);
         failpoint!("call.answered");
         let received = Received { status: head.status, headers: head.headers, body };
         Ok(Delivered { received, origin })

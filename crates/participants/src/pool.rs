@@ -3,6 +3,9 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,10 +19,59 @@ use tokio::time::Instant;
 /// What every request carries: the whole body, or none.
 pub(crate) type Body = Full<Bytes>;
 
+/// One HTTP/1.1 connection, driven by whoever uses it and not by a task of its own: a call then needs
+/// no word between tasks, each of which may mean waking another thread.
+pub(crate) struct Http1 {
+    sender: http1::SendRequest<Body>,
+    /// None once it has ended.
+    connection: Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>,
+}
+
+impl Http1 {
+    pub(crate) fn new(
+        sender: http1::SendRequest<Body>,
+        connection: impl Future<Output = hyper::Result<()>> + Send + 'static,
+    ) -> Self {
+        Self { sender, connection: Some(Box::pin(connection)) }
+    }
+
+    /// Lets the connection do what it can. How it ends, the call on it learns by itself.
+    fn poll(&mut self, context: &mut Context<'_>) {
+        let ended = self.connection.as_mut().map(|own| own.as_mut().poll(context).is_ready());
+        if ended == Some(true) {
+            self.connection = None;
+        }
+    }
+
+    /// Whether it can take a request now.
+    fn is_ready(&mut self) -> bool {
+        self.poll(&mut Context::from_waker(Waker::noop()));
+        self.connection.is_some() && self.sender.is_ready()
+    }
+
+    /// Drives the connection until `work` on it is done, which moves on only when the connection
+    /// does: so nobody has to be woken for it.
+    async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            let mut quiet = Context::from_waker(Waker::noop());
+            // Twice, since what the work asks for may be there already.
+            for _ in 0..2 {
+                self.poll(context);
+                if let Poll::Ready(done) = work.as_mut().poll(&mut quiet) {
+                    return Poll::Ready(done);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
 /// The right to send on one connection. Dropping it while a call is in flight closes the
 /// connection (HTTP/2: the stream).
 pub(crate) enum Sender {
-    Http1(http1::SendRequest<Body>),
+    Http1(Http1),
     Http2(http2::SendRequest<Body>),
 }
 
@@ -34,14 +86,25 @@ impl Sender {
         request: Request<Body>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
         match self {
-            Self::Http1(sender) => sender.try_send_request(request).await,
+            Self::Http1(own) => {
+                let answer = own.sender.try_send_request(request);
+                own.drive(answer).await
+            }
             Self::Http2(sender) => sender.try_send_request(request).await,
+        }
+    }
+
+    /// Waits for `work` that reads from this connection.
+    pub(crate) async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
+        match self {
+            Self::Http1(own) => own.drive(work).await,
+            Self::Http2(_) => work.await,
         }
     }
 }
 
 struct Idle {
-    sender: http1::SendRequest<Body>,
+    own: Http1,
     since: Instant,
 }
 
@@ -77,41 +140,30 @@ impl Pool {
             }
         }
         let now = Instant::now();
-        let mut idle = self.idle.lock();
-        let mut at = idle.len();
-        while at > 0 {
-            at -= 1;
-            let (closed, ready) = {
-                let own = &idle[at];
-                let old = now.saturating_duration_since(own.since) > self.idle_timeout;
-                (old || own.sender.is_closed(), own.sender.is_ready())
-            };
-            // One that is neither has just answered: its task will say in a moment that it may
-            // be used again.
-            if (closed || ready)
-                && let Some(own) = idle.remove(at)
-                && !closed
-            {
-                return Some(Sender::Http1(own.sender));
+        loop {
+            let Idle { mut own, since } = self.idle.lock().pop_back()?;
+            let is_old = now.saturating_duration_since(since) > self.idle_timeout;
+            if !is_old && own.is_ready() {
+                return Some(Sender::Http1(own));
             }
         }
-        None
+    }
+
+    /// Closes idle connections that are old, or that the other side has closed.
+    pub(crate) fn sweep(&self) {
+        let now = Instant::now();
+        let is_old = |idle: &Idle| now.saturating_duration_since(idle.since) > self.idle_timeout;
+        self.idle.lock().retain_mut(|idle| !is_old(idle) && idle.own.is_ready());
     }
 
     /// Takes back a connection whose answer was read to its end.
     pub(crate) fn put(&self, sender: Sender) {
         match sender {
             Sender::Http2(sender) => self.share(sender),
-            Sender::Http1(sender) => {
-                if sender.is_closed() {
-                    return;
-                }
-                let now = Instant::now();
+            Sender::Http1(own) => {
                 let mut idle = self.idle.lock();
-                idle.push_back(Idle { sender, since: now });
-                let too_old =
-                    |own: &Idle| now.saturating_duration_since(own.since) > self.idle_timeout;
-                while idle.len() > self.idle_max || idle.front().is_some_and(too_old) {
+                idle.push_back(Idle { own, since: Instant::now() });
+                if idle.len() > self.idle_max {
                     idle.pop_front();
                 }
             }
