@@ -32,6 +32,8 @@ const LABELS_MAX: usize = 32;
 const LABEL_NAME_BYTES_MAX: usize = 64;
 /// Longest value of a label, in bytes.
 const LABEL_VALUE_BYTES_MAX: usize = 256;
+/// Room for an answer about a saga of a few steps.
+const ANSWER_BYTES: usize = 4096;
 /// Ids that stand in the path for something else.
 const RESERVED_IDS: [&str; 2] = ["counts", "events"];
 
@@ -92,13 +94,16 @@ async fn start_saga(
     let Submitted { detail, created } = state.engine.submit(submission).await?;
     Span::current().record("saga.id", detail.saga.id().as_str());
     let detail = settled(&state, detail, asked.wait).await;
-    Ok(answer(view(&state, &detail).await, created, asked.wait))
+    Ok(answer(&view(&state, &detail).await, created, asked.wait))
 }
 
-fn answer(view: SagaView, created: bool, wait: Option<Duration>) -> Response {
+fn answer(view: &SagaView, created: bool, wait: Option<Duration>) -> Response {
     let location = HeaderValue::try_from(format!("/v1/sagas/{}", view.id));
     let status = if created { StatusCode::CREATED } else { StatusCode::OK };
-    let mut response = (status, axum::Json(view)).into_response();
+    let mut body = Vec::with_capacity(ANSWER_BYTES);
+    // A view has texts for names, so it always has a JSON form.
+    let _ = serde_json::to_writer(&mut body, view);
+    let mut response = (status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
     let own = response.headers_mut();
     // An id has no character that a header could not hold.
     own.extend(location.ok().map(|location| (header::LOCATION, location)));

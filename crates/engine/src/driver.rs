@@ -76,12 +76,16 @@ enum Exit {
 struct Replies {
     commands: Vec<(Reply<SagaDetail, CommandError>, Option<CommandError>)>,
     completions: Vec<(Reply<(), CompleteError>, Result<(), CompleteError>)>,
+    looks: Vec<oneshot::Sender<SagaDetail>>,
     settles: Vec<Settle>,
 }
 
 impl Replies {
     fn is_empty(&self) -> bool {
-        self.commands.is_empty() && self.completions.is_empty() && self.settles.is_empty()
+        self.commands.is_empty()
+            && self.completions.is_empty()
+            && self.looks.is_empty()
+            && self.settles.is_empty()
     }
 }
 
@@ -245,6 +249,7 @@ impl Driver {
                     self.tell_waiters();
                 }
             }
+            Message::Look(looker) => replies.looks.push(looker),
             Message::Guard => self.guard_changed(handled),
             Message::Hold => {
                 self.is_held = true;
@@ -445,6 +450,9 @@ impl Driver {
         }
         for (caller, result) in replies.completions {
             let _ = caller.send(result);
+        }
+        for looker in replies.looks {
+            let _ = looker.send(self.detail());
         }
     }
 

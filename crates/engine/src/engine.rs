@@ -185,7 +185,10 @@ impl Engine {
     ///
     /// The store's.
     pub async fn saga(&self, saga_id: &SagaId) -> Result<Option<SagaDetail>, store::Error> {
-        self.0.detail(saga_id).await
+        match self.0.look(saga_id).await {
+            Some(detail) => Ok(Some(detail)),
+            None => self.0.detail(saga_id).await,
+        }
     }
 
     /// Waits until a saga is terminal or suspended, or is an interactive transaction whose client
@@ -341,6 +344,21 @@ impl Inner {
             tracing::error!(?ended, "the journal writer has stopped; this is a bug; shutting down");
             self.draining.cancel();
         }
+    }
+
+    /// A saga that is driven here, as it is stored now: while the leases are certainly ours nobody
+    /// else writes it, so the store need not be asked.
+    async fn look(&self, saga_id: &SagaId) -> Option<SagaDetail> {
+        const AT_MOST: Duration = Duration::from_millis(100);
+        let (sender, receiver) = oneshot::channel();
+        self.live.send(saga_id, Message::Look(sender)).ok()?;
+        let detail = tokio::select! {
+            biased;
+            detail = receiver => detail.ok()?,
+            // It waits for the store, which may tell more.
+            () = self.clock.sleep(AT_MOST) => return None,
+        };
+        self.ownership.is_valid(self.clock.elapsed()).then_some(detail)
     }
 
     /// A saga as the store has it.

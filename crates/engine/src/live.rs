@@ -29,6 +29,8 @@ pub(crate) enum Message {
     Complete { step: StepIndex, op: Op, answer: Box<Answer>, reply: CompleteReply },
     /// Somebody waits for its end or suspension.
     Wait(oneshot::Sender<SagaDetail>),
+    /// Somebody wants to see it as it is stored now.
+    Look(oneshot::Sender<SagaDetail>),
     /// The store's row was set to be in memory: it was due, or its lock keys may be free.
     Woken,
     /// How the guard of its lock keys stands has changed.

@@ -354,3 +354,25 @@ async fn many_sagas_share_commits() {
     assert!(world.store.batches_written() < 60, "{}", world.store.batches_written());
     assert!(world.clock.now() > Timestamp(0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_saga_under_way_is_shown_without_the_store_while_the_leases_hold() {
+    let answer_in = Duration::from_secs(600);
+    let world = World::new(ScriptedParticipants::scripted(move |_| {
+        ScriptedAnswer::after(answer_in, Answer::succeeded(None))
+    }));
+    let engine = world.start().await;
+    let order = register(&engine, &order()).await;
+    let id = start_saga(&engine, &order, "s1").await;
+    world.store.set_down(true);
+    let detail = engine.saga(&id).await.unwrap().unwrap();
+    assert_eq!(
+        (
+            detail.saga.status(),
+            detail.saga.step(detail.saga.definition().indices().next().unwrap()).forward.attempts
+        ),
+        (Status::Running, 1)
+    );
+    tokio::time::sleep(world.config.lease_ttl).await;
+    assert!(engine.saga(&id).await.is_err(), "somebody else may drive it by now");
+}
