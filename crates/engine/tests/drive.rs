@@ -357,7 +357,7 @@ async fn many_sagas_share_commits() {
 
 #[tokio::test(start_paused = true)]
 async fn a_saga_under_way_is_shown_without_the_store_while_the_leases_hold() {
-    let answer_in = Duration::from_secs(600);
+    let answer_in = Duration::from_mins(10);
     let world = World::new(ScriptedParticipants::scripted(move |_| {
         ScriptedAnswer::after(answer_in, Answer::succeeded(None))
     }));
