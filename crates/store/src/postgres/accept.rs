@@ -116,12 +116,16 @@ pub(super) struct Accepts<'b> {
 }
 
 impl<'b> Accepts<'b> {
-    pub(super) fn new(accepts: &'b [NewSaga]) -> Self {
+    pub(super) fn of(accepts: impl IntoIterator<Item = &'b NewSaga>) -> Self {
         let mut all = Self::default();
         for new in accepts {
             all.push(new);
         }
         all
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.saga_ids.is_empty()
     }
 
     fn push(&mut self, new: &'b NewSaga) {
@@ -151,8 +155,14 @@ impl<'b> Accepts<'b> {
     ) -> Query<'q> {
         let has_tickets = !tickets.keys.is_empty();
         let query = sqlx::query(if has_tickets { BATCH_WITH_TICKETS } else { BATCH });
-        let query = appends
-            .bind(leases.bind(query))
+        let query = self.bind_rows(appends.bind(leases.bind(query)));
+        let query = query.bind(&self.counts).bind(&self.records);
+        if has_tickets { tickets.bind(query) } else { query }
+    }
+
+    /// Binds seventeen parameters: the rows, without their first facts.
+    pub(super) fn bind_rows<'q>(&'q self, query: Query<'q>) -> Query<'q> {
+        let query = query
             .bind(&self.saga_ids)
             .bind(&self.partitions)
             .bind(&self.definitions)
@@ -163,8 +173,7 @@ impl<'b> Accepts<'b> {
             .bind(&self.idempotency_keys)
             .bind(&self.request_digests)
             .bind(&self.created_at);
-        let query = self.headers.bind(query).bind(&self.counts).bind(&self.records);
-        if has_tickets { tickets.bind(query) } else { query }
+        self.headers.bind(query)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Further facts of sagas, and their rows.
 
-use amends_core::StepId;
-use amends_ports::store::{Append, Header};
+use amends_core::{SagaId, StepId};
+use amends_ports::store::{Append, Header, NewSaga, Partition};
 
 use super::Time;
 use super::lease::{Leases, fenced};
@@ -69,13 +69,19 @@ pub(super) struct Headers<'b> {
     wake_at: Vec<Option<Time>>,
 }
 
+/// Rows that change, as parameters.
+#[derive(Debug, Default)]
+pub(super) struct Rows<'b> {
+    partitions: Vec<i32>,
+    saga_ids: Vec<&'b str>,
+    headers: Headers<'b>,
+}
+
 /// All appends of a batch as parameters.
 #[derive(Debug, Default)]
 pub(super) struct Appends<'b> {
     chunks: Chunks<'b>,
-    partitions: Vec<i32>,
-    saga_ids: Vec<&'b str>,
-    headers: Headers<'b>,
+    rows: Rows<'b>,
 }
 
 impl<'b> Headers<'b> {
@@ -103,29 +109,82 @@ impl<'b> Headers<'b> {
     }
 }
 
-impl<'b> Appends<'b> {
-    pub(super) fn new(appends: &'b [Append]) -> Self {
-        let mut all = Self::default();
-        for append in appends {
-            all.push(append);
+impl<'b> Chunks<'b> {
+    pub(super) fn with_capacity(capacity: usize) -> Self {
+        Self {
+            partitions: Vec::with_capacity(capacity),
+            saga_ids: Vec::with_capacity(capacity),
+            firsts: Vec::with_capacity(capacity),
+            counts: Vec::with_capacity(capacity),
+            records: Vec::with_capacity(capacity),
         }
-        all
     }
 
-    fn push(&mut self, append: &'b Append) {
-        let partition = i32::from(append.partition.0);
+    /// Adds further facts, if there are any.
+    pub(super) fn push_append(&mut self, append: &'b Append) {
         if append.record_count > 0 {
-            self.chunks.partitions.push(partition);
-            self.chunks.saga_ids.push(append.saga_id.as_str());
-            self.chunks.firsts.push(append.from.cast_signed());
-            self.chunks.counts.push(append.record_count.cast_signed());
-            self.chunks.records.push(&append.records);
+            let (partition, from) = (append.partition, append.from.cast_signed());
+            self.push(partition, &append.saga_id, from, append.record_count, &append.records);
         }
+    }
+
+    /// Adds the first facts of a saga, if there are any.
+    pub(super) fn push_first(&mut self, new: &'b NewSaga) {
+        if new.record_count > 0 {
+            self.push(new.partition, &new.saga_id, 0, new.record_count, &new.records);
+        }
+    }
+
+    fn push(
+        &mut self,
+        at: Partition,
+        saga_id: &'b SagaId,
+        first: i64,
+        count: u32,
+        records: &'b str,
+    ) {
+        self.partitions.push(i32::from(at.0));
+        self.saga_ids.push(saga_id.as_str());
+        self.firsts.push(first);
+        self.counts.push(count.cast_signed());
+        self.records.push(records);
+    }
+
+    /// Binds five parameters.
+    pub(super) fn bind<'q>(&'q self, query: Query<'q>) -> Query<'q> {
+        query
+            .bind(&self.partitions)
+            .bind(&self.saga_ids)
+            .bind(&self.firsts)
+            .bind(&self.counts)
+            .bind(&self.records)
+    }
+}
+
+impl<'b> Rows<'b> {
+    /// Adds the saga's row, if it changes.
+    pub(super) fn push(&mut self, append: &'b Append) {
         if let Some(header) = &append.header {
-            self.partitions.push(partition);
+            self.partitions.push(i32::from(append.partition.0));
             self.saga_ids.push(append.saga_id.as_str());
             self.headers.push(header);
         }
+    }
+
+    /// Binds nine parameters.
+    pub(super) fn bind<'q>(&'q self, query: Query<'q>) -> Query<'q> {
+        self.headers.bind(query.bind(&self.partitions).bind(&self.saga_ids))
+    }
+}
+
+impl<'b> Appends<'b> {
+    pub(super) fn new(appends: &'b [Append]) -> Self {
+        let mut all = Self { chunks: Chunks::with_capacity(appends.len()), rows: Rows::default() };
+        for append in appends {
+            all.chunks.push_append(append);
+            all.rows.push(append);
+        }
+        all
     }
 
     pub(super) fn query<'q>(&'q self, leases: &'q Leases) -> Query<'q> {
@@ -134,14 +193,6 @@ impl<'b> Appends<'b> {
 
     /// Binds fourteen parameters.
     pub(super) fn bind<'q>(&'q self, query: Query<'q>) -> Query<'q> {
-        let query = query
-            .bind(&self.chunks.partitions)
-            .bind(&self.chunks.saga_ids)
-            .bind(&self.chunks.firsts)
-            .bind(&self.chunks.counts)
-            .bind(&self.chunks.records)
-            .bind(&self.partitions)
-            .bind(&self.saga_ids);
-        self.headers.bind(query)
+        self.rows.bind(self.chunks.bind(query))
     }
 }

@@ -9,6 +9,7 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::time::timeout;
 
 use super::generation::Generation;
+use super::guess::Guesses;
 use super::load::InDoubt;
 use super::pool::{Pool, Session};
 use super::{Failure, PostgresOptions, PostgresStore, row, version};
@@ -78,6 +79,7 @@ impl PostgresStore {
             version,
             partitions,
             in_doubt: InDoubt::default(),
+            guesses: Guesses::default(),
         })
     }
 

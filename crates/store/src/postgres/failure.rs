@@ -75,6 +75,12 @@ impl Failure {
         matches!(self, Self::Refused(error) if has_code(error, "23505"))
     }
 
+    /// Whether what a statement took for granted is not so: a row with the same key was there, or
+    /// a column that must not be NULL was.
+    pub(super) fn is_wrong_guess(&self) -> bool {
+        self.is_duplicate() || matches!(self, Self::Refused(error) if has_code(error, "23502"))
+    }
+
     pub(super) fn into_source(self) -> Source {
         match self {
             Self::Unreachable(source) | Self::Lost(source) | Self::Conflict(source) => source,

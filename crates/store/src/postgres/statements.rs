@@ -1,13 +1,16 @@
 //! Every fixed statement by name, for the tests that prepare, explain and read them all.
 
 use super::{
-    accept, append, connect, definition, generation, idle, inbox, lease, list, load, lock,
+    accept, append, connect, definition, fast, generation, idle, inbox, lease, list, load, lock,
     participant, queue, saga, version,
 };
 
 /// Statements that run per saga, per batch or per look at what is due: none may cost more the
 /// more sagas have ended.
 pub const HOT: &[(&str, &str)] = &[
+    ("fast_append", fast::FAST_APPEND),
+    ("fast_batch", fast::FAST_BATCH),
+    ("fast_batch_with_keys", fast::FAST_BATCH_WITH_KEYS),
     ("batch", accept::BATCH),
     ("batch_with_tickets", accept::BATCH_WITH_TICKETS),
     ("existing", accept::EXISTING),

@@ -16,6 +16,7 @@ use amends_ports::{Cursor, Page, SagaFilter, SagaSummary, Store};
 use async_trait::async_trait;
 
 use super::generation::Generation;
+use super::guess::Guesses;
 use super::load::InDoubt;
 use super::pool::Pool;
 use crate::version::Version;
@@ -33,6 +34,7 @@ pub struct PostgresStore {
     pub(super) version: Version,
     pub(super) partitions: u16,
     pub(super) in_doubt: InDoubt,
+    pub(super) guesses: Guesses,
 }
 
 #[async_trait]

@@ -11,6 +11,8 @@ use sqlx::postgres::PgRow;
 
 use super::accept::{Accepts, Refused, made};
 use super::append::Appends;
+use super::fast::Fast;
+use super::guess::Guesses;
 use super::inbox::SETTLE;
 use super::lease::{FENCE, Leases, STALE};
 use super::lock::{GRANT, NewTickets, RELEASE, REQUEUE, RESERVE, WAKE, ids, tokens_of};
@@ -76,8 +78,9 @@ impl PostgresStore {
     async fn attempt(&self, batch: &Batch, leases: &Leases) -> Result<Written, Stop> {
         let mut session = self.hot.session().await.map_err(Stop::Nothing)?;
         let result = match Shape::of(batch) {
-            Shape::Appends => appends_alone(&mut session, batch, leases).await,
-            Shape::Plain => in_one_statement(&mut session, batch, leases).await,
+            Shape::Appends | Shape::Plain => {
+                in_one_statement(&mut session, batch, leases, &self.guesses).await
+            }
             Shape::Mixed => transaction(&mut session, batch, leases).await,
         };
         match &result {
@@ -129,29 +132,21 @@ impl Shape {
     }
 }
 
-async fn appends_alone(
-    session: &mut Session<'_>,
-    batch: &Batch,
-    leases: &Leases,
-) -> Result<Written, Stop> {
-    let appends = Appends::new(&batch.appends);
-    failpoint!("postgres.append.before-commit");
-    let rows = session.fetch(appends.query(leases)).await.map_err(Stop::at_commit)?;
-    failpoint!("postgres.append.after-commit");
-    check(&rows)?;
-    Ok(Written::default())
-}
-
 async fn in_one_statement(
     session: &mut Session<'_>,
     batch: &Batch,
     leases: &Leases,
+    guesses: &Guesses,
 ) -> Result<Written, Stop> {
-    let (appends, accepts) = (Appends::new(&batch.appends), Accepts::new(&batch.accepts));
-    let tickets = NewTickets::default();
-    let query = accepts.query(leases, &appends, &tickets);
+    if batch.accepts.is_empty() {
+        failpoint!("postgres.append.before-commit");
+        let rows = one_statement(session, batch, leases, guesses).await?;
+        failpoint!("postgres.append.after-commit");
+        check(&rows)?;
+        return Ok(Written::default());
+    }
     failpoint!("postgres.accept.before-commit");
-    let rows = session.fetch(query).await.map_err(Stop::at_commit)?;
+    let rows = one_statement(session, batch, leases, guesses).await?;
     failpoint!("postgres.accept.after-commit");
     let answer = check(&rows)?;
     // Some are made and committed: from here on no error may say that nothing was written.
@@ -160,6 +155,29 @@ async fn in_one_statement(
     let accepts =
         accepts.ok_or_else(|| Stop::Unknown(Failure::Conflict(DELETED_MEANWHILE.into())))?;
     Ok(Written { accepts, ..Written::default() })
+}
+
+/// By the short statement; by the careful one if that was refused, or was not long ago.
+async fn one_statement(
+    session: &mut Session<'_>,
+    batch: &Batch,
+    leases: &Leases,
+    guesses: &Guesses,
+) -> Result<Vec<PgRow>, Stop> {
+    if guesses.may_guess()
+        && let Some(fast) = Fast::new(batch)
+    {
+        match session.fetch(fast.query(leases)).await {
+            Err(failure) if failure.is_wrong_guess() => guesses.wrong(),
+            answer => return answer.map_err(Stop::at_commit),
+        }
+    }
+    let appends = Appends::new(&batch.appends);
+    if batch.accepts.is_empty() {
+        return session.fetch(appends.query(leases)).await.map_err(Stop::at_commit);
+    }
+    let (accepts, tickets) = (Accepts::of(&batch.accepts), NewTickets::default());
+    session.fetch(accepts.query(leases, &appends, &tickets)).await.map_err(Stop::at_commit)
 }
 
 const DELETED_MEANWHILE: &str = "a saga that stood in the way of a new one was deleted meanwhile";
@@ -307,7 +325,7 @@ async fn accept(
     leases: &Leases,
     tickets: &NewTickets<'_>,
 ) -> Result<Vec<AcceptOutcome>, Stop> {
-    let (appends, accepts) = (Appends::default(), Accepts::new(&batch.accepts));
+    let (appends, accepts) = (Appends::default(), Accepts::of(&batch.accepts));
     let query = accepts.query(leases, &appends, tickets);
     let rows = session.fetch(query).await.map_err(Stop::before_commit)?;
     let is_new = made(check(&rows)?, &batch.accepts).map_err(Stop::Nothing)?;

@@ -1,0 +1,176 @@
+//! The usual batch in one statement that is as short as it can be.
+//!
+//! It takes for granted that all new sagas are new and all facts follow. If not, the database
+//! refuses it whole: a saga, key or chunk that is there breaks a primary key, and a chunk that does
+//! not follow on its saga's last one has no `first_seq`, which must not be NULL. Then the statements
+//! of [`super::accept`] and [`super::append`] come, which tell what is there. So this one needs
+//! neither `ON CONFLICT`, which costs each row a look-up more, nor to hand ids from part to part.
+//!
+//! Its arrays are taken apart in lists of columns: in `FROM` each would get a buffer of its own.
+
+use amends_ports::store::Batch;
+
+use super::accept::Accepts;
+use super::append::{Chunks, Rows};
+use super::lease::{Leases, fenced};
+use super::pool::Query;
+
+/// Appends chunks ($3 to $7) and brings rows up to date ($8 to $16), if all leases hold.
+macro_rules! chunks_and_rows {
+    () => {
+        ", chunk AS (
+    INSERT INTO saga_journal (partition, saga_id, first_seq, record_count, records)
+    SELECT j.partition, j.saga_id,
+        CASE WHEN j.first_seq = 0 OR j.first_seq = (
+            SELECT c.first_seq + c.record_count FROM saga_journal c
+            WHERE c.partition = j.partition AND c.saga_id = j.saga_id
+            ORDER BY c.first_seq DESC
+            LIMIT 1
+        ) THEN j.first_seq END,
+        j.record_count, j.records
+    FROM (
+        SELECT unnest($3::int[]) AS partition, unnest($4::text[]) AS saga_id,
+            unnest($5::bigint[]) AS first_seq, unnest($6::int[]) AS record_count,
+            unnest($7::text[]) AS records
+    ) j
+    WHERE (SELECT holds FROM fence)
+), header AS (
+    UPDATE saga s SET
+        status = h.status, paused = h.paused, step = h.step, reason = h.reason,
+        updated_at = h.updated_at, ended_at = h.ended_at, wake_at = h.wake_at
+    FROM (
+        SELECT unnest($8::int[]) AS partition, unnest($9::text[]) AS saga_id,
+            unnest($10::text[]) AS status, unnest($11::bool[]) AS paused,
+            unnest($12::text[]) AS step, unnest($13::text[]) AS reason,
+            unnest($14::timestamptz[]) AS updated_at, unnest($15::timestamptz[]) AS ended_at,
+            unnest($16::timestamptz[]) AS wake_at
+    ) h
+    WHERE s.saga_id = h.saga_id AND s.partition = h.partition AND (SELECT holds FROM fence)
+)"
+    };
+}
+
+/// Makes rows of new sagas ($17 to $33).
+macro_rules! new_rows {
+    ($wake_at:expr) => {
+        concat!(
+            ", made AS (
+    INSERT INTO saga (saga_id, partition, definition, definition_name, definition_version,
+        labels, lock_keys, idempotency_key, request_digest, created_at,
+        status, paused, step, reason, updated_at, ended_at, wake_at)
+    SELECT n.saga_id, n.partition, n.definition, n.definition_name, n.definition_version,
+        n.labels::jsonb, n.lock_keys::text[], n.idempotency_key, n.request_digest, n.created_at,
+        n.status, n.paused, n.step, n.reason, n.updated_at, n.ended_at, ",
+            $wake_at,
+            "
+    FROM (
+        SELECT unnest($17::text[]) AS saga_id, unnest($18::int[]) AS partition,
+            unnest($19::text[]) AS definition, unnest($20::text[]) AS definition_name,
+            unnest($21::bigint[]) AS definition_version, unnest($22::text[]) AS labels,
+            unnest($23::text[]) AS lock_keys, unnest($24::text[]) AS idempotency_key,
+            unnest($25::text[]) AS request_digest, unnest($26::timestamptz[]) AS created_at,
+            unnest($27::text[]) AS status, unnest($28::bool[]) AS paused,
+            unnest($29::text[]) AS step, unnest($30::text[]) AS reason,
+            unnest($31::timestamptz[]) AS updated_at, unnest($32::timestamptz[]) AS ended_at,
+            unnest($33::timestamptz[]) AS wake_at
+    ) n
+    WHERE (SELECT holds FROM fence)
+)"
+        )
+    };
+}
+
+/// Takes idempotency keys ($34) for new sagas ($35).
+macro_rules! new_keys {
+    () => {
+        ", keyed AS (
+    INSERT INTO idempotency (idempotency_key, saga_id)
+    SELECT k.idempotency_key, k.saga_id
+    FROM (
+        SELECT unnest($34::text[]) AS idempotency_key, unnest($35::text[]) AS saga_id
+    ) k
+    WHERE (SELECT holds FROM fence)
+)"
+    };
+}
+
+/// Appends alone. This and the others answer as those of [`super::accept`] do: whether the leases
+/// hold, that the chunks follow, and that all sagas were made.
+pub(super) const FAST_APPEND: &str =
+    fenced!(chunks_and_rows!(), "\nSELECT holds, true, NULL::text[] FROM fence");
+
+/// Appends, and makes sagas without idempotency keys.
+pub(super) const FAST_BATCH: &str = fenced!(
+    chunks_and_rows!(),
+    new_rows!("n.wake_at"),
+    "\nSELECT holds, true, NULL::text[] FROM fence"
+);
+
+/// Appends, and makes sagas, some with idempotency keys.
+pub(super) const FAST_BATCH_WITH_KEYS: &str = fenced!(
+    chunks_and_rows!(),
+    new_rows!("n.wake_at"),
+    new_keys!(),
+    "\nSELECT holds, true, NULL::text[] FROM fence"
+);
+
+/// A batch as parameters.
+#[derive(Debug)]
+pub(super) struct Fast<'b> {
+    chunks: Chunks<'b>,
+    rows: Rows<'b>,
+    accepts: Accepts<'b>,
+    keys: Vec<&'b str>,
+    keyed: Vec<&'b str>,
+}
+
+impl<'b> Fast<'b> {
+    /// None if a batch claims to append the first facts of a saga: [`FAST_APPEND`] takes those for
+    /// the facts of a new one.
+    pub(super) fn new(batch: &'b Batch) -> Option<Self> {
+        if batch.appends.iter().any(|append| append.record_count > 0 && append.from == 0) {
+            return None;
+        }
+        // In the order in which all transactions take them, so that none waits for another in
+        // turns.
+        let mut news: Vec<_> = batch.accepts.iter().collect();
+        news.sort_unstable_by_key(|new| &new.saga_id);
+        let mut keys: Vec<_> = batch
+            .accepts
+            .iter()
+            .filter_map(|new| Some((new.idempotency_key.as_deref()?, new.saga_id.as_str())))
+            .collect();
+        keys.sort_unstable();
+        let mut chunks = Chunks::with_capacity(batch.appends.len() + news.len());
+        let mut rows = Rows::default();
+        for append in &batch.appends {
+            chunks.push_append(append);
+            rows.push(append);
+        }
+        for new in &news {
+            chunks.push_first(new);
+        }
+        let (keys, keyed) = keys.into_iter().unzip();
+        Some(Self { chunks, rows, accepts: Accepts::of(news), keys, keyed })
+    }
+
+    pub(super) fn query<'q>(&'q self, leases: &'q Leases) -> Query<'q> {
+        if self.accepts.is_empty() {
+            return self.bind_appends(leases.bind(sqlx::query(FAST_APPEND)));
+        }
+        if self.keys.is_empty() {
+            let query = self.bind_appends(leases.bind(sqlx::query(FAST_BATCH)));
+            return self.accepts.bind_rows(query);
+        }
+        let query = self.bind_appends(leases.bind(sqlx::query(FAST_BATCH_WITH_KEYS)));
+        self.bind_news(query)
+    }
+
+    fn bind_appends<'q>(&'q self, query: Query<'q>) -> Query<'q> {
+        self.rows.bind(self.chunks.bind(query))
+    }
+
+    fn bind_news<'q>(&'q self, query: Query<'q>) -> Query<'q> {
+        self.accepts.bind_rows(query).bind(&self.keys).bind(&self.keyed)
+    }
+}
