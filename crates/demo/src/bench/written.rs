@@ -58,7 +58,7 @@ impl Counter<'_> {
     pub(super) async fn before(&self) -> anyhow::Result<Written> {
         match self {
             Self::Postgres(postgres) => {
-                let rows = settled(async || number(postgres, ROWS).await).await?;
+                let rows = settled(async || rows(postgres).await).await?;
                 let (commits, bytes) = transactions(postgres).await?;
                 Ok(Written { commits, rows, bytes: Some(bytes) })
             }
@@ -71,7 +71,7 @@ impl Counter<'_> {
         match self {
             Self::Postgres(postgres) => {
                 let (commits, bytes) = transactions(postgres).await?;
-                let rows = settled(async || number(postgres, ROWS).await).await?;
+                let rows = settled(async || rows(postgres).await).await?;
                 Ok(Written { commits, rows, bytes: Some(bytes) })
             }
             Self::Embedded { .. } => self.as_counted().await,
@@ -93,19 +93,13 @@ impl Counter<'_> {
     }
 }
 
-/// Transactions that wrote: each takes the next number. (`xact_commit` counts readers as well.)
-const COMMITS: &str = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint";
-const BYTES: &str = "SELECT (pg_current_wal_lsn() - '0/0')::bigint";
-const ROWS: &str =
-    "SELECT coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint FROM pg_stat_user_tables";
-
 async fn transactions(postgres: &Postgres) -> anyhow::Result<(f64, f64)> {
-    Ok((number(postgres, COMMITS).await?, number(postgres, BYTES).await?))
+    let commits = postgres.transactions_written().await?;
+    Ok((float(commits), float(postgres.log_bytes_written().await?)))
 }
 
-async fn number(postgres: &Postgres, sql: &str) -> anyhow::Result<f64> {
-    let text = postgres.psql("amends", sql).await?;
-    text.trim().parse().with_context(|| format!("{sql} gave {text:?}"))
+async fn rows(postgres: &Postgres) -> anyhow::Result<f64> {
+    Ok(float(postgres.rows_written("amends").await?))
 }
 
 /// What `read` gives when it has stood still for a while.
@@ -149,24 +143,5 @@ mod tests {
         let each = after.per_saga(before, 10.0);
         assert_eq!(each, Written { commits: 0.1, rows: 2.0, bytes: None });
         assert!(!serde_json::to_string(&each).unwrap().contains("bytes"));
-    }
-
-    #[tokio::test]
-    async fn postgres_says_how_many_transactions_rows_and_bytes_were_written() {
-        let postgres = Postgres::start().await.unwrap();
-        postgres.psql("amends", "CREATE TABLE t (n INT)").await.unwrap();
-        let (commits, bytes) = transactions(&postgres).await.unwrap();
-        let rows = number(&postgres, ROWS).await.unwrap();
-        postgres.psql("amends", "INSERT INTO t SELECT generate_series(1, 7)").await.unwrap();
-        postgres.psql("amends", "SELECT count(*) FROM t").await.unwrap();
-        let (commits_after, bytes_after) = transactions(&postgres).await.unwrap();
-        let more = commits_after - commits;
-        assert!((1.0..3.0).contains(&more), "{more}, with the server's own at most");
-        assert!(bytes_after > bytes + 7.0);
-        // The session hands in its statistics when it ends, which psql doesn't wait for.
-        let written = tokio::time::timeout(SETTLE_MAX, async {
-            while number(&postgres, ROWS).await.unwrap() < rows + 7.0 {}
-        });
-        written.await.unwrap();
     }
 }

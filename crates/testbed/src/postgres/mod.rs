@@ -4,6 +4,7 @@ mod files;
 mod options;
 mod server;
 mod standby;
+mod written;
 
 pub use options::{DiskLimit, PostgresOptions};
 pub use server::Postgres;
