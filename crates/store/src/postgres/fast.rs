@@ -12,7 +12,9 @@ use amends_ports::store::Batch;
 
 use super::accept::Accepts;
 use super::append::{Chunks, Rows};
+use super::idle::token_floor;
 use super::lease::{Leases, fenced};
+use super::lock::NewTickets;
 use super::pool::Query;
 
 /// Appends chunks ($3 to $7) and brings rows up to date ($8 to $16), if all leases hold.
@@ -114,6 +116,73 @@ pub(super) const FAST_BATCH_WITH_KEYS: &str = fenced!(
     "\nSELECT holds, true, NULL::text[] FROM fence"
 );
 
+/// The same in a transaction that has locked all its keys: takes the tickets of the sagas $41
+/// away, and gives those of new sagas ($36 to $40), with tokens where all keys of the saga are
+/// free. What is first now in a queue may be a saga of another owner; it is to be woken by a later
+/// statement, since this one may bring its row up to date as well, and would do one of both only.
+/// Answers these sagas, whether they have no keys but those that were freed, and what was granted.
+pub(super) const FAST_BATCH_WITH_TICKETS: &str = fenced!(
+    chunks_and_rows!(),
+    ", ticket AS MATERIALIZED (
+    SELECT t.lock_key, t.ticket, t.saga_id, t.partition, t.may_take,
+        1 + greatest(f.token, ",
+    token_floor!(),
+    ") AS token
+    FROM (
+        SELECT unnest($36::text[]) AS lock_key, unnest($37::bigint[]) AS ticket,
+            unnest($38::text[]) AS saga_id, unnest($39::int[]) AS partition,
+            unnest($40::bool[]) AS may_take
+    ) t
+    JOIN lock_fence f ON f.lock_key = t.lock_key
+), waits AS MATERIALIZED (
+    SELECT t.saga_id FROM ticket t
+    WHERE NOT t.may_take OR EXISTS (
+        SELECT 1 FROM lock_ticket other
+        WHERE other.lock_key = t.lock_key AND other.ticket < t.ticket
+            AND (other.saga_id = ANY($41::text[])) IS FALSE
+    )
+), gone AS (
+    DELETE FROM lock_ticket WHERE saga_id = ANY($41::text[]) RETURNING lock_key, ticket
+), head AS (
+    SELECT DISTINCT first.saga_id
+    FROM (SELECT g.lock_key, min(g.ticket) AS ticket FROM gone g GROUP BY g.lock_key) f
+    CROSS JOIN LATERAL (
+        SELECT t.saga_id, t.ticket FROM lock_ticket t
+        WHERE t.lock_key = f.lock_key AND (t.saga_id = ANY($41::text[])) IS FALSE
+        ORDER BY t.ticket
+        LIMIT 1
+    ) first
+    WHERE first.ticket > f.ticket
+), taken AS (
+    INSERT INTO lock_ticket (lock_key, ticket, saga_id, partition, token)
+    SELECT t.lock_key, t.ticket, t.saga_id, t.partition,
+        CASE WHEN (t.saga_id IN (SELECT w.saga_id FROM waits w)) IS FALSE THEN t.token END
+    FROM ticket t
+), raised AS (
+    UPDATE lock_fence f SET token = t.token
+    FROM ticket t
+    WHERE f.lock_key = t.lock_key AND (t.saga_id IN (SELECT w.saga_id FROM waits w)) IS FALSE
+    RETURNING t.saga_id, t.lock_key, t.token
+)",
+    new_rows!(
+        "CASE WHEN n.lock_keys IS NULL OR (n.saga_id IN (SELECT w.saga_id FROM waits w)) IS TRUE
+            THEN n.wake_at END"
+    ),
+    new_keys!(),
+    "
+SELECT f.holds, true, ARRAY(SELECT h.saga_id FROM head h),
+    NOT EXISTS (
+        SELECT 1 FROM head h JOIN lock_ticket t ON t.saga_id = h.saga_id
+        WHERE (t.lock_key IN (SELECT g.lock_key FROM gone g)) IS FALSE
+    ),
+    g.saga_ids, g.keys, g.tokens
+FROM fence f, (
+    SELECT array_agg(r.saga_id) AS saga_ids, array_agg(r.lock_key) AS keys,
+        array_agg(r.token) AS tokens
+    FROM raised r
+) g"
+);
+
 /// A batch as parameters.
 #[derive(Debug)]
 pub(super) struct Fast<'b> {
@@ -164,6 +233,18 @@ impl<'b> Fast<'b> {
         }
         let query = self.bind_appends(leases.bind(sqlx::query(FAST_BATCH_WITH_KEYS)));
         self.bind_news(query)
+    }
+
+    /// For a transaction that has locked the keys of these tickets and of the sagas that give
+    /// theirs back.
+    pub(super) fn query_with_tickets<'q>(
+        &'q self,
+        leases: &'q Leases,
+        tickets: &'q NewTickets<'b>,
+        released: &'q [&'b str],
+    ) -> Query<'q> {
+        let query = self.bind_appends(leases.bind(sqlx::query(FAST_BATCH_WITH_TICKETS)));
+        tickets.bind_with_takers(self.bind_news(query)).bind(released)
     }
 
     fn bind_appends<'q>(&'q self, query: Query<'q>) -> Query<'q> {

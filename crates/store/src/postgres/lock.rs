@@ -5,10 +5,11 @@
 //! before. So a new ticket and the end of its holder can't miss each other, and two sagas stand in
 //! the same order in every queue that they share.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
 
-use amends_core::SagaId;
 use amends_core::saga::Token;
+use amends_core::{LockKey, SagaId};
 use amends_ports::store::NewSaga;
 use sqlx::postgres::PgRow;
 
@@ -86,6 +87,13 @@ WHERE (s.ended_at IS NULL) IS TRUE
 ORDER BY s.saga_id
 FOR NO KEY UPDATE OF s";
 
+/// Locks those of the sagas $1 that live.
+pub(super) const LOCK_HEADS: &str = "\
+SELECT s.saga_id FROM saga s
+WHERE s.saga_id = ANY($1::text[]) AND (s.ended_at IS NULL) IS TRUE
+ORDER BY s.saga_id
+FOR NO KEY UPDATE OF s";
+
 /// Wakes those of the sagas $1 that are first in all their queues.
 pub(super) const WAKE: &str = "\
 UPDATE saga s SET wake_at = now()
@@ -131,17 +139,25 @@ pub(super) struct NewTickets<'b> {
     numbers: Vec<i64>,
     saga_ids: Vec<&'b str>,
     partitions: Vec<i32>,
+    /// Whether the saga asks for its keys at once, and no saga before it in the batch has one of
+    /// them.
+    may_take: Vec<bool>,
 }
 
 impl<'b> NewTickets<'b> {
     /// The tickets that these sagas need, without their numbers.
     pub(super) fn wanted(accepts: &'b [NewSaga]) -> Self {
         let mut wanted = Self::default();
+        let mut seen: HashSet<&str> = HashSet::new();
         for new in accepts {
-            for key in &new.lock_keys {
-                wanted.keys.push(key.as_str());
+            let keys = || new.lock_keys.iter().map(LockKey::as_str);
+            let may_take = new.grant && !keys().any(|key| seen.contains(key));
+            seen.extend(keys());
+            for key in keys() {
+                wanted.keys.push(key);
                 wanted.saga_ids.push(new.saga_id.as_str());
                 wanted.partitions.push(i32::from(new.partition.0));
+                wanted.may_take.push(may_take);
             }
         }
         wanted
@@ -172,6 +188,11 @@ impl<'b> NewTickets<'b> {
     pub(super) fn bind<'q>(&'q self, query: Query<'q>) -> Query<'q> {
         query.bind(&self.keys).bind(&self.numbers).bind(&self.saga_ids).bind(&self.partitions)
     }
+
+    /// Binds the same and who may take its keys.
+    pub(super) fn bind_with_takers<'q>(&'q self, query: Query<'q>) -> Query<'q> {
+        self.bind(query).bind(&self.may_take)
+    }
 }
 
 /// Tokens by saga, in order of its keys, from the rows of [`GRANT`].
@@ -181,11 +202,25 @@ pub(super) fn tokens_of(rows: &[PgRow]) -> Result<HashMap<&str, Vec<Token>>, Fai
         let key = (row::get(granted, 0)?, row::get(granted, 1)?);
         by_key.insert(key, Token(row::count(granted, 2)?));
     }
-    let mut tokens: HashMap<&str, Vec<Token>> = HashMap::new();
+    Ok(by_saga(by_key))
+}
+
+/// The same from the answer to [`super::fast::FAST_BATCH_WITH_TICKETS`].
+pub(super) fn granted_at_once(answer: &PgRow) -> Result<HashMap<String, Vec<Token>>, Failure> {
+    let sagas: Option<Vec<String>> = row::get(answer, 4)?;
+    let keys: Option<Vec<String>> = row::get(answer, 5)?;
+    let tokens: Option<Vec<i64>> = row::get(answer, 6)?;
+    let names = sagas.unwrap_or_default().into_iter().zip(keys.unwrap_or_default());
+    let tokens = tokens.unwrap_or_default().into_iter().map(|token| Token(token.cast_unsigned()));
+    Ok(by_saga(names.zip(tokens).collect()))
+}
+
+fn by_saga<T: Ord + Hash>(by_key: BTreeMap<(T, T), Token>) -> HashMap<T, Vec<Token>> {
+    let mut tokens: HashMap<T, Vec<Token>> = HashMap::new();
     for ((saga_id, _), token) in by_key {
         tokens.entry(saga_id).or_default().push(token);
     }
-    Ok(tokens)
+    tokens
 }
 
 /// Ids as a parameter.

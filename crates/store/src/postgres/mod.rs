@@ -26,6 +26,7 @@ mod saga;
 mod statements;
 mod store;
 mod time;
+mod transaction;
 mod version;
 mod write;
 
