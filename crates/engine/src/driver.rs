@@ -264,7 +264,7 @@ impl Driver {
             }
             Message::Command { command, by, reply } => {
                 let result = self.refuse_unguarded(&command).and_then(|()| {
-                    let input = Input::Command { command, by };
+                    let input = Input::Command { command: *command, by: *by };
                     self.handle(input)
                 });
                 let refused = absorb(result, handled);

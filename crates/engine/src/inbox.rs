@@ -51,7 +51,8 @@ impl Engine {
         while inner.clock.elapsed() < until {
             let (sender, receiver) = oneshot::channel();
             let reply = CommandReply::Caller(sender);
-            let message = Message::Command { command: command.clone(), by: by.clone(), reply };
+            let (own, by_own) = (Box::new(command.clone()), Box::new(by.clone()));
+            let message = Message::Command { command: own, by: by_own, reply };
             let place = inner.tell(saga_id, message).await.map_err(CommandError::Unavailable)?;
             match place {
                 Place::Here => {

@@ -20,11 +20,11 @@ const MESSAGES_MAX: usize = 64;
 /// Parts of the table, so that threads seldom meet.
 const SHARDS: usize = 64;
 
-/// Something to tell a saga in memory.
+/// Something to tell a saga in memory. Small, since each saga has room for many.
 #[derive(Debug)]
 pub(crate) enum Message {
     /// Somebody wants something of it.
-    Command { command: Command, by: Actor, reply: CommandReply },
+    Command { command: Box<Command>, by: Box<Actor>, reply: CommandReply },
     /// A pending call has ended.
     Complete { step: StepIndex, op: Op, answer: Box<Answer>, reply: CompleteReply },
     /// Somebody waits for its end or suspension.

@@ -241,6 +241,7 @@ impl Inner {
         let id = item.id.clone();
         match serde_json::from_str(&item.message).ok()? {
             InboxMessage::Command { command, by } => {
+                let (command, by) = (Box::new(command), Box::new(by));
                 Some(Message::Command { command, by, reply: CommandReply::Inbox(id) })
             }
             InboxMessage::Complete { step, op, answer } => {

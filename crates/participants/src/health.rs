@@ -48,8 +48,8 @@ async fn ask(
     let mut request = Request::new(Full::new(Bytes::new()));
     *request.headers_mut() = headers.clone();
     let path = PathAndQuery::try_from(path).map_err(|error| error.to_string())?;
-    let outgoing = Outgoing { path, below_base: true, request };
-    let sent = origin.send(outgoing, dialer, TIMEOUT, &Progress::default()).await;
-    let status = sent.map_err(|(failure, _)| failure.detail)?.response.status();
+    let mut outgoing = Outgoing { path, below_base: true, request };
+    let sent = origin.send(&mut outgoing, dialer, TIMEOUT, &Progress::default()).await;
+    let status = sent.map_err(|undone| undone.failure.detail)?.response.status();
     if status.is_success() { Ok(()) } else { Err(format!("answered {status}")) }
 }

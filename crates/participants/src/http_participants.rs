@@ -89,8 +89,8 @@ impl HttpParticipants {
             let credentials = credentials.map_err(|error| {
                 Failure::unsent(AttemptFailure::Connect, format!("{error}; nothing was sent"))
             })?;
-            let outgoing = request(call, to.ask, timeout, &credentials)?;
-            participant.exchange(outgoing, to.only, &self.dialer, times, &progress).await
+            let mut outgoing = request(call, to.ask, timeout, &credentials)?;
+            participant.exchange(&mut outgoing, to.only, &self.dialer, times, &progress).await
         };
         let done = timeout_at(deadline, work).await;
         done.unwrap_or_else(|_| {

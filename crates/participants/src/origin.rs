@@ -35,8 +35,11 @@ pub(crate) struct Exchange {
     pub(crate) sender: Sender,
 }
 
-/// Nothing came back. Holds the request if none of it was written.
-pub(crate) type Undone = (Failure, Option<Outgoing>);
+/// Nothing came back; if none of the request was written, it is back in its place.
+pub(crate) struct Undone {
+    pub(crate) failure: Failure,
+    pub(crate) is_unwritten: bool,
+}
 
 #[derive(Debug)]
 pub(crate) struct Origin {
@@ -75,7 +78,7 @@ impl Origin {
     /// Cancel-safe in the sense of the contract: dropping the future closes its connection.
     pub(crate) async fn send(
         &self,
-        mut outgoing: Outgoing,
+        outgoing: &mut Outgoing,
         dialer: &Dialer,
         limit: Duration,
         progress: &Progress,
@@ -86,29 +89,32 @@ impl Origin {
             let fresh = warm.is_none();
             let mut sender = match warm {
                 Some(sender) => sender,
-                None => match self.connect(dialer, limit).await {
+                // Seldom, and large: a call in flight must not keep room for it.
+                None => match Box::pin(self.connect(dialer, limit)).await {
                     Ok(sender) => sender,
-                    Err(failure) => return Err((failure, Some(outgoing))),
+                    Err(failure) => return Err(Undone { failure, is_unwritten: true }),
                 },
             };
-            if let Err(failure) = self.aim(&mut outgoing, sender.is_http2()) {
-                return Err((failure, None));
+            if let Err(failure) = self.aim(outgoing, sender.is_http2()) {
+                return Err(Undone { failure, is_unwritten: false });
             }
-            let Outgoing { path, below_base, request } = outgoing;
             progress.sent();
             failpoint!("call.before-send");
+            let request = std::mem::take(&mut outgoing.request);
             let mut error = match sender.send(request).await {
                 Ok(response) => return Ok(Exchange { response, sender }),
                 Err(error) => error,
             };
             let Some(request) = error.take_message() else {
-                return Err((self.broken(&error.into_error()), None));
+                let failure = self.broken(&error.into_error());
+                return Err(Undone { failure, is_unwritten: false });
             };
             progress.unsent();
-            outgoing = Outgoing { path, below_base, request };
+            outgoing.request = request;
             if fresh {
                 let detail = format!("{} closed the connection before a request", self.endpoint);
-                return Err((Failure::unsent(AttemptFailure::Connect, detail), Some(outgoing)));
+                let failure = Failure::unsent(AttemptFailure::Connect, detail);
+                return Err(Undone { failure, is_unwritten: true });
             }
             stale += 1;
         }

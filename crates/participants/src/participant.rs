@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::credentials::Vault;
 use crate::dial::Dialer;
 use crate::failure::Failure;
-use crate::origin::{Exchange, Origin, Outgoing};
+use crate::origin::{Exchange, Origin, Outgoing, Undone};
 use crate::progress::Progress;
 use crate::rate::Rate;
 
@@ -97,7 +97,7 @@ impl Participant {
     /// Waits for a place, sends and reads the whole answer.
     pub(crate) async fn exchange(
         &self,
-        outgoing: Outgoing,
+        outgoing: &mut Outgoing,
         only: Option<usize>,
         dialer: &Dialer,
         times: Times,
@@ -145,7 +145,7 @@ impl Participant {
     /// Sends to one endpoint after another, until one takes the request.
     async fn send(
         &self,
-        mut outgoing: Outgoing,
+        outgoing: &mut Outgoing,
         only: Option<usize>,
         dialer: &Dialer,
         times: Times,
@@ -171,16 +171,16 @@ impl Participant {
                     origin.breaker.succeeded();
                     return Ok((exchange, index));
                 }
-                Err((failure, unwritten)) => {
+                Err(Undone { failure, is_unwritten }) => {
                     if failure.is_of_connection() {
                         origin.breaker.failed(times.now);
                     } else if failure.sent {
                         origin.breaker.succeeded();
                     }
-                    match unwritten {
-                        Some(back) => (outgoing, last) = (back, Some(failure)),
-                        None => return Err(failure),
+                    if !is_unwritten {
+                        return Err(failure);
                     }
+                    last = Some(failure);
                 }
             }
         }
