@@ -175,7 +175,7 @@ impl Driver {
             {
                 return Exit::Lost;
             }
-            if self.saga.status().is_terminal() {
+            if self.saga.ended_at().is_some() {
                 self.inner.live.remove(self.saga.id(), self.work.owned());
                 self.finish();
                 return Exit::Done;
@@ -331,7 +331,7 @@ impl Driver {
 
     async fn settle(&mut self, handled: Handled, mut replies: Replies) -> Result<(), JournalError> {
         self.share.update(&self.saga);
-        let is_terminal = self.saga.status().is_terminal();
+        let is_terminal = self.saga.ended_at().is_some();
         let now = self.inner.clock.now();
         // A saga that waits for its lock keys may leave memory at any moment, so its row always
         // says so; and whenever the row is written, the keys are asked for after it in the same
@@ -480,9 +480,12 @@ impl Driver {
     }
 
     fn tell_waiters(&mut self) {
+        if self.waiters.is_empty() {
+            return;
+        }
         let status = self.saga.status();
         let is_over = status.is_terminal() || status == Status::Suspended;
-        if (is_over || self.saga.waits_for_client()) && !self.waiters.is_empty() {
+        if is_over || self.saga.waits_for_client() {
             let detail = self.detail();
             for waiter in self.waiters.drain(..) {
                 let _ = waiter.send(detail.clone());

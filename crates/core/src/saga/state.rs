@@ -282,9 +282,17 @@ impl Saga {
 
     /// The first call that needs an operator.
     pub fn stuck(&self) -> Option<(StepIndex, Op)> {
-        self.calls()
-            .find(|(_, _, call)| matches!(call.state, CallState::Stuck { .. }))
-            .map(|(step, op, _)| (step, op))
+        let is_stuck = |call: &Call| matches!(call.state, CallState::Stuck { .. });
+        let of = |state: &StepState| [&state.forward, &state.confirm, &state.undo].map(is_stuck);
+        let mut states = self.definition.indices().zip(&self.steps);
+        let (index, state) = states.find(|(_, state)| of(state).contains(&true))?;
+        let step = self.definition.step(index);
+        let op = match of(state) {
+            [true, ..] => step.forward_op(),
+            [_, true, _] => Op::Confirm,
+            _ => step.undo_op(),
+        };
+        Some((index, op))
     }
 
     /// Every call of every step, whether it was started or not.
