@@ -150,6 +150,10 @@ impl<'b> Chunks<'b> {
         self.records.push(records);
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.firsts.len()
+    }
+
     /// Binds five parameters.
     pub(super) fn bind<'q>(&'q self, query: Query<'q>) -> Query<'q> {
         query

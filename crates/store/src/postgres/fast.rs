@@ -12,18 +12,21 @@ use amends_ports::store::Batch;
 
 use super::accept::Accepts;
 use super::append::{Chunks, Rows};
+use super::ends::Ends;
 use super::idle::token_floor;
 use super::lease::{Leases, fenced};
 use super::lock::NewTickets;
 use super::pool::Query;
 
-/// Appends chunks ($3 to $7) and brings rows up to date ($8 to $16), if all leases hold.
+/// Appends chunks ($3 to $7) and brings rows up to date ($8 to $16), if all leases hold. The
+/// parameter named says which chunks are known to follow: the others are looked after.
 macro_rules! chunks_and_rows {
-    () => {
-        ", chunk AS (
+    ($known:literal) => {
+        concat!(
+            ", chunk AS (
     INSERT INTO saga_journal (partition, saga_id, first_seq, record_count, records)
     SELECT j.partition, j.saga_id,
-        CASE WHEN j.first_seq = 0 OR j.first_seq = (
+        CASE WHEN j.is_known OR j.first_seq = (
             SELECT c.first_seq + c.record_count FROM saga_journal c
             WHERE c.partition = j.partition AND c.saga_id = j.saga_id
             ORDER BY c.first_seq DESC
@@ -33,7 +36,9 @@ macro_rules! chunks_and_rows {
     FROM (
         SELECT unnest($3::int[]) AS partition, unnest($4::text[]) AS saga_id,
             unnest($5::bigint[]) AS first_seq, unnest($6::int[]) AS record_count,
-            unnest($7::text[]) AS records
+            unnest($7::text[]) AS records, unnest(",
+            $known,
+            "::bool[]) AS is_known
     ) j
     WHERE (SELECT holds FROM fence)
 ), header AS (
@@ -49,6 +54,7 @@ macro_rules! chunks_and_rows {
     ) h
     WHERE s.saga_id = h.saga_id AND s.partition = h.partition AND (SELECT holds FROM fence)
 )"
+        )
     };
 }
 
@@ -99,18 +105,18 @@ macro_rules! new_keys {
 /// Appends alone. This and the others answer as those of [`super::accept`] do: whether the leases
 /// hold, that the chunks follow, and that all sagas were made.
 pub(super) const FAST_APPEND: &str =
-    fenced!(chunks_and_rows!(), "\nSELECT holds, true, NULL::text[] FROM fence");
+    fenced!(chunks_and_rows!("$17"), "\nSELECT holds, true, NULL::text[] FROM fence");
 
 /// Appends, and makes sagas without idempotency keys.
 pub(super) const FAST_BATCH: &str = fenced!(
-    chunks_and_rows!(),
+    chunks_and_rows!("$34"),
     new_rows!("n.wake_at"),
     "\nSELECT holds, true, NULL::text[] FROM fence"
 );
 
 /// Appends, and makes sagas, some with idempotency keys.
 pub(super) const FAST_BATCH_WITH_KEYS: &str = fenced!(
-    chunks_and_rows!(),
+    chunks_and_rows!("$36"),
     new_rows!("n.wake_at"),
     new_keys!(),
     "\nSELECT holds, true, NULL::text[] FROM fence"
@@ -122,7 +128,7 @@ pub(super) const FAST_BATCH_WITH_KEYS: &str = fenced!(
 /// statement, since this one may bring its row up to date as well, and would do one of both only.
 /// Answers these sagas, whether they have no keys but those that were freed, and what was granted.
 pub(super) const FAST_BATCH_WITH_TICKETS: &str = fenced!(
-    chunks_and_rows!(),
+    chunks_and_rows!("$42"),
     ", ticket AS MATERIALIZED (
     SELECT t.lock_key, t.ticket, t.saga_id, t.partition, t.may_take,
         1 + greatest(f.token, ",
@@ -187,6 +193,8 @@ FROM fence f, (
 #[derive(Debug)]
 pub(super) struct Fast<'b> {
     chunks: Chunks<'b>,
+    /// One a chunk: whether it is known to follow.
+    known: Vec<bool>,
     rows: Rows<'b>,
     accepts: Accepts<'b>,
     keys: Vec<&'b str>,
@@ -194,12 +202,7 @@ pub(super) struct Fast<'b> {
 }
 
 impl<'b> Fast<'b> {
-    /// None if a batch claims to append the first facts of a saga: [`FAST_APPEND`] takes those for
-    /// the facts of a new one.
-    pub(super) fn new(batch: &'b Batch) -> Option<Self> {
-        if batch.appends.iter().any(|append| append.record_count > 0 && append.from == 0) {
-            return None;
-        }
+    pub(super) fn new(batch: &'b Batch, ends: &Ends) -> Self {
         // In the order in which all transactions take them, so that none waits for another in
         // turns.
         let mut news: Vec<_> = batch.accepts.iter().collect();
@@ -210,6 +213,7 @@ impl<'b> Fast<'b> {
             .filter_map(|new| Some((new.idempotency_key.as_deref()?, new.saga_id.as_str())))
             .collect();
         keys.sort_unstable();
+        let mut known = ends.follow(&batch.appends);
         let mut chunks = Chunks::with_capacity(batch.appends.len() + news.len());
         let mut rows = Rows::default();
         for append in &batch.appends {
@@ -219,20 +223,22 @@ impl<'b> Fast<'b> {
         for new in &news {
             chunks.push_first(new);
         }
+        known.resize(chunks.len(), true);
         let (keys, keyed) = keys.into_iter().unzip();
-        Some(Self { chunks, rows, accepts: Accepts::of(news), keys, keyed })
+        Self { chunks, known, rows, accepts: Accepts::of(news), keys, keyed }
     }
 
     pub(super) fn query<'q>(&'q self, leases: &'q Leases) -> Query<'q> {
         if self.accepts.is_empty() {
-            return self.bind_appends(leases.bind(sqlx::query(FAST_APPEND)));
+            let query = self.bind_appends(leases.bind(sqlx::query(FAST_APPEND)));
+            return query.bind(&self.known);
         }
         if self.keys.is_empty() {
             let query = self.bind_appends(leases.bind(sqlx::query(FAST_BATCH)));
-            return self.accepts.bind_rows(query);
+            return self.accepts.bind_rows(query).bind(&self.known);
         }
         let query = self.bind_appends(leases.bind(sqlx::query(FAST_BATCH_WITH_KEYS)));
-        self.bind_news(query)
+        self.bind_news(query).bind(&self.known)
     }
 
     /// For a transaction that has locked the keys of these tickets and of the sagas that give
@@ -244,7 +250,7 @@ impl<'b> Fast<'b> {
         released: &'q [&'b str],
     ) -> Query<'q> {
         let query = self.bind_appends(leases.bind(sqlx::query(FAST_BATCH_WITH_TICKETS)));
-        tickets.bind_with_takers(self.bind_news(query)).bind(released)
+        tickets.bind_with_takers(self.bind_news(query)).bind(released).bind(&self.known)
     }
 
     fn bind_appends<'q>(&'q self, query: Query<'q>) -> Query<'q> {

@@ -17,6 +17,7 @@ use amends_ports::store::{AcceptOutcome, Batch, Partition, Written};
 use sqlx::Executor as _;
 use sqlx::postgres::PgConnection;
 
+use super::ends::Ends;
 use super::{Failure, row};
 
 /// Facts whose survival is checked after a failover.
@@ -85,6 +86,8 @@ pub(super) struct Generation {
     /// One connection at a time finds out about a new server.
     changing: tokio::sync::Mutex<()>,
     recent: Mutex<VecDeque<(Partition, SagaId, u64)>>,
+    /// Only what this server has been told.
+    ends: Ends,
 }
 
 impl Generation {
@@ -98,10 +101,16 @@ impl Generation {
             let facts = append.from + u64::from(append.record_count);
             (append.partition, append.saga_id.clone(), facts)
         });
+        self.ends.remember(batch, written);
         let mut recent = lock(&self.recent);
         recent.extend(made.chain(appended));
         let excess = recent.len().saturating_sub(RECENT_MAX);
         recent.drain(..excess);
+    }
+
+    /// Where journals end.
+    pub(super) fn ends(&self) -> &Ends {
+        &self.ends
     }
 
     /// Makes sure that a new connection leads to the server that is known, or makes its server
@@ -130,6 +139,7 @@ impl Generation {
             ));
         }
         let is_raised = raise(connection, server).await?;
+        self.ends.forget();
         if known.is_some() || is_raised {
             self.report(connection, server).await?;
         }

@@ -7,6 +7,7 @@ mod accept;
 mod append;
 mod connect;
 mod definition;
+mod ends;
 mod failure;
 mod fast;
 mod generation;

@@ -11,7 +11,6 @@ use sqlx::postgres::PgRow;
 use super::accept::{Accepts, made};
 use super::append::Appends;
 use super::fast::Fast;
-use super::guess::Guesses;
 use super::inbox::SETTLE;
 use super::lease::{FENCE, Leases};
 use super::lock::{
@@ -19,24 +18,22 @@ use super::lock::{
 };
 use super::pool::Session;
 use super::write::{DELETED_MEANWHILE, Stop, check, outcomes};
-use super::{Failure, row};
+use super::{Failure, PostgresStore, row};
 
 pub(super) async fn transaction(
     session: &mut Session<'_>,
     batch: &Batch,
     leases: &Leases,
-    guesses: &Guesses,
+    store: &PostgresStore,
 ) -> Result<Written, Stop> {
     let is_usual = !(batch.appends.is_empty() && batch.accepts.is_empty())
         && batch.appends.iter().all(|append| append.tickets != Tickets::Requeue);
-    if is_usual
-        && guesses.may_guess()
-        && let Some(fast) = Fast::new(batch)
-    {
+    if is_usual && store.guesses.may_guess() {
+        let fast = Fast::new(batch, store.generation.ends());
         begin(session).await?;
         let written = fast_statements(session, batch, leases, &fast).await;
         match end(session, written).await {
-            Err(Stop::Nothing(failure)) if failure.is_wrong_guess() => guesses.wrong(),
+            Err(Stop::Nothing(failure)) if failure.is_wrong_guess() => store.guesses.wrong(),
             result => return result,
         }
     }

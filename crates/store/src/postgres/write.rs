@@ -10,7 +10,6 @@ use sqlx::postgres::PgRow;
 use super::accept::{Accepts, Refused, made};
 use super::append::Appends;
 use super::fast::Fast;
-use super::guess::Guesses;
 use super::lease::{Leases, STALE};
 use super::lock::NewTickets;
 use super::pool::Session;
@@ -77,9 +76,9 @@ impl PostgresStore {
         let mut session = self.hot.session().await.map_err(Stop::Nothing)?;
         let result = match Shape::of(batch) {
             Shape::Appends | Shape::Plain => {
-                in_one_statement(&mut session, batch, leases, &self.guesses).await
+                in_one_statement(&mut session, batch, leases, self).await
             }
-            Shape::Mixed => transaction(&mut session, batch, leases, &self.guesses).await,
+            Shape::Mixed => transaction(&mut session, batch, leases, self).await,
         };
         match &result {
             Ok(_) | Err(Stop::Fenced) => session.keep(),
@@ -134,17 +133,17 @@ async fn in_one_statement(
     session: &mut Session<'_>,
     batch: &Batch,
     leases: &Leases,
-    guesses: &Guesses,
+    store: &PostgresStore,
 ) -> Result<Written, Stop> {
     if batch.accepts.is_empty() {
         failpoint!("postgres.append.before-commit");
-        let rows = one_statement(session, batch, leases, guesses).await?;
+        let rows = one_statement(session, batch, leases, store).await?;
         failpoint!("postgres.append.after-commit");
         check(&rows)?;
         return Ok(Written::default());
     }
     failpoint!("postgres.accept.before-commit");
-    let rows = one_statement(session, batch, leases, guesses).await?;
+    let rows = one_statement(session, batch, leases, store).await?;
     failpoint!("postgres.accept.after-commit");
     let answer = check(&rows)?;
     // Some are made and committed: from here on no error may say that nothing was written.
@@ -160,13 +159,12 @@ async fn one_statement(
     session: &mut Session<'_>,
     batch: &Batch,
     leases: &Leases,
-    guesses: &Guesses,
+    store: &PostgresStore,
 ) -> Result<Vec<PgRow>, Stop> {
-    if guesses.may_guess()
-        && let Some(fast) = Fast::new(batch)
-    {
+    if store.guesses.may_guess() {
+        let fast = Fast::new(batch, store.generation.ends());
         match session.fetch(fast.query(leases)).await {
-            Err(failure) if failure.is_wrong_guess() => guesses.wrong(),
+            Err(failure) if failure.is_wrong_guess() => store.guesses.wrong(),
             answer => return answer.map_err(Stop::at_commit),
         }
     }
