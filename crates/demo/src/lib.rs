@@ -17,9 +17,10 @@ mod report;
 
 pub use audit::{End, audit};
 pub use bench::{
-    BenchOptions, BenchParticipantOptions, BenchReport, BenchRow, Case, Cost, Costs, Ending, Keys,
-    Limit, LoadOptions, LoadResult, Parts, ServerOptions, Shape, StandInOptions, StoreKind,
-    Written, bench, bench_load, bench_participant, bench_stand_in,
+    BenchOptions, BenchParticipantOptions, BenchReport, BenchRow, Case, Cost, Costs, Ending,
+    Findings, Keys, Limit, LoadOptions, LoadResult, Parts, ScenarioOptions, ServerOptions, Shape,
+    Sheet, StandInOptions, StoreKind, Written, bench, bench_load, bench_participant,
+    bench_stand_in,
 };
 pub use books::{Books, Hold, Ledger, Order, Reservation};
 pub use coordinator::Coordinator;

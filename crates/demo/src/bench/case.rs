@@ -155,9 +155,9 @@ impl Case {
         (0..self.payload_bytes).map(|_| next()).collect()
     }
 
-    /// The request body that starts the saga of this client and round with the case's payload.
-    pub(super) fn start_body(self, client: u32, round: u32, payload: &str) -> String {
-        let name = self.definition_name();
+    /// The request body that starts the saga of this client and round, of the definition with this
+    /// name, with the case's payload.
+    pub(super) fn start_body(self, name: &str, client: u32, round: u32, payload: &str) -> String {
         let key = match self.keys {
             Keys::Free => String::new(),
             Keys::Hot => r#","key":"hot""#.to_owned(),
@@ -200,7 +200,9 @@ mod tests {
     #[test]
     fn a_start_is_json_with_what_the_definition_reads() {
         let case: Case = "chain3-spread-1k".parse().unwrap();
-        let start: Value = serde_json::from_str(&case.start_body(7, 8, &case.payload())).unwrap();
+        let start: Value =
+            serde_json::from_str(&case.start_body(&case.definition_name(), 7, 8, &case.payload()))
+                .unwrap();
         assert_eq!(start["definition"], "bench-chain3-spread-1k");
         assert_eq!(start["input"]["order"], "7-8");
         assert_eq!(start["input"]["payload"].as_str().unwrap().len(), 1_024);
@@ -213,7 +215,8 @@ mod tests {
             (0..64).flat_map(|client| (1..=10).map(move |round| spread(client, round))).collect();
         assert!(keys.len() > 580, "only {} keys for 640 sagas", keys.len());
         let hot: Case = "undo3-hot".parse().unwrap();
-        let body: Value = serde_json::from_str(&hot.start_body(1, 1, &hot.payload())).unwrap();
+        let body: Value =
+            serde_json::from_str(&hot.start_body("any", 1, 1, &hot.payload())).unwrap();
         assert_eq!(body["input"]["key"], "hot");
     }
 }

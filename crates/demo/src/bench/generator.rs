@@ -18,6 +18,8 @@ pub(super) struct Load<'a> {
     /// Of whom, as `host:port`.
     pub(super) address: &'a str,
     pub(super) case: Case,
+    /// Definition of the sagas, where it is not the case's own.
+    pub(super) definition: Option<&'a str>,
     pub(super) in_flight: u32,
     pub(super) seconds: u32,
     pub(super) warm_up_seconds: u32,
@@ -31,6 +33,7 @@ impl Load<'_> {
         let mut command = Command::new(exe);
         command
             .args(["bench-load", "--address", self.address, "--case", &self.case.to_string()])
+            .args(self.definition.into_iter().flat_map(|name| ["--definition", name]))
             .args(["--in-flight", &self.in_flight.to_string()])
             .args(["--seconds", &self.seconds.to_string()])
             .args(["--warm-up-seconds", &self.warm_up_seconds.to_string()])

@@ -100,8 +100,9 @@ impl Limits {
         if let Some((.., limit)) = known {
             return Ok(*limit);
         }
-        let stand_in = stage.addresses.stand_in.as_deref();
-        let limit = through(exe, stand_in.unwrap_or(&stage.addresses.unstored), case, in_flight);
+        let stand_ins = stage.stand_ins()?;
+        let stand_in = stand_ins.stored();
+        let limit = through(exe, stand_in.unwrap_or(&stand_ins.unstored), case, in_flight);
         let limit = Limit { is_stored: stand_in.is_some(), ..limit.await? };
         self.cases.push((store, case, in_flight, limit));
         Ok(limit)
@@ -113,8 +114,8 @@ impl Limits {
         stage: &Stage,
         in_flight: u32,
     ) -> anyhow::Result<Parts> {
-        let calls = timeout(PART_MAX, calls(&stage.addresses.participant, in_flight)).await??;
-        let unstored = through(exe, &stage.addresses.unstored, Case::CHAIN3, in_flight).await?;
+        let calls = timeout(PART_MAX, calls(&stage.participant_address, in_flight)).await??;
+        let unstored = through(exe, &stage.stand_ins()?.unstored, Case::CHAIN3, in_flight).await?;
         let mut parts = Parts {
             store: stage.store,
             in_flight,
@@ -124,7 +125,7 @@ impl Limits {
             rows_by_100_per_second: None,
             rows_by_1000_per_second: None,
         };
-        if let Some(url) = &stage.limit_database {
+        if let Some(url) = &stage.stand_ins()?.database {
             let committers = match stage.store {
                 StoreKind::Postgres => in_flight.min(COMMITTERS_MAX),
                 StoreKind::Sqlite | StoreKind::Server => 1,
@@ -212,6 +213,7 @@ async fn through(exe: &Path, address: &str, case: Case, in_flight: u32) -> anyho
     let load = Load {
         address,
         case,
+        definition: None,
         in_flight,
         seconds: STAND_IN_SECONDS,
         warm_up_seconds: STAND_IN_WARM_UP_SECONDS,

@@ -35,6 +35,9 @@ pub struct LoadOptions {
     /// What is run; its definition is there.
     #[arg(long)]
     pub case: Case,
+    /// Definition of the sagas, where it is not the case's own: one that takes the same input.
+    #[arg(long)]
+    pub definition: Option<String>,
     /// How many are under way at once.
     #[arg(long, default_value_t = 64)]
     pub in_flight: u32,
@@ -102,9 +105,12 @@ pub async fn bench_load(options: LoadOptions) -> anyhow::Result<LoadResult> {
     let window = Window::from_now(&options);
     let mut clients = JoinSet::new();
     let payload: Arc<str> = options.case.payload().into();
+    let own = || options.case.definition_name();
+    let definition: Arc<str> = options.definition.clone().unwrap_or_else(own).into();
     for number in 0..options.in_flight {
         let (options, payload) = (options.clone(), Arc::clone(&payload));
-        let client = Client { options, number, payload, window, connection: None };
+        let definition = Arc::clone(&definition);
+        let client = Client { options, definition, number, payload, window, connection: None };
         clients.spawn(client.run());
     }
     let mut sum = Tally::default();
@@ -178,6 +184,7 @@ impl Tally {
 /// One client with a connection of its own.
 struct Client {
     options: LoadOptions,
+    definition: Arc<str>,
     number: u32,
     payload: Arc<str>,
     window: Window,
@@ -228,7 +235,7 @@ impl Client {
 
     async fn run_one_saga(&mut self, round: u32) -> anyhow::Result<()> {
         let case = self.options.case;
-        let body = case.start_body(self.number, round, &self.payload);
+        let body = case.start_body(&self.definition, self.number, round, &self.payload);
         let mut start = wire::post(&self.options.address, "/v1/sagas", body)?;
         if case.ending == Ending::Wait {
             let wait = header::HeaderValue::from_static(WAIT);

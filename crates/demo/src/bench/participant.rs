@@ -1,15 +1,22 @@
 //! A participant that does nothing, as cheaply as can be: what remains is the coordinator's cost.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use http_body_util::BodyExt as _;
 use hyper::{Request, Response, StatusCode, body::Incoming};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::wire::{Body, json_answer, serve};
 use crate::participants::{announce, end_of_input, listen};
+
+/// Lets all held calls go, and all that come.
+pub(super) const OPEN: &str = "/gate/open";
+/// Holds the calls that come from now on.
+pub(super) const SHUT: &str = "/gate/shut";
 
 /// Arguments of `amends bench-participant`.
 #[derive(Clone, Debug, clap::Args)]
@@ -22,7 +29,8 @@ pub struct BenchParticipantOptions {
     pub latency_ms: u64,
 }
 
-/// Answers 200 `{}` to everything, but 409 below `/refuse`, until standard input ends.
+/// Answers 200 `{}` to everything, but 409 below `/refuse` and 202 below `/later`, until standard
+/// input ends. What is below `/hold` is answered only while the gate is open; it is shut at first.
 ///
 /// The first line on standard output is its base URL.
 ///
@@ -38,18 +46,37 @@ pub async fn bench_participant(options: BenchParticipantOptions) -> anyhow::Resu
     };
     announce(listener.local_addr()?)?;
     let latency = Duration::from_millis(options.latency_ms);
+    let gate = Arc::new(watch::Sender::new(false));
     tokio::select! {
-        served = serve(listener, move |request| answer(request, latency)) => served,
+        served = serve(listener, move |request| answer(request, latency, Arc::clone(&gate))) => served,
         () = end_of_input() => Ok(()),
     }
 }
 
-async fn answer(request: Request<Incoming>, latency: Duration) -> Response<Body> {
-    let is_refused = request.uri().path().starts_with("/refuse");
+async fn answer(
+    request: Request<Incoming>,
+    latency: Duration,
+    gate: Arc<watch::Sender<bool>>,
+) -> Response<Body> {
+    let (head, body) = request.into_parts();
     // The body is read so that the connection can be used again.
-    let _ = request.into_body().collect().await;
+    let _ = body.collect().await;
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
-    json_answer(if is_refused { StatusCode::CONFLICT } else { StatusCode::OK }, "{}")
+    let status = match head.uri.path() {
+        path if path.starts_with("/refuse") => StatusCode::CONFLICT,
+        path if path.starts_with("/later") => StatusCode::ACCEPTED,
+        path if path.starts_with("/hold") => {
+            // It fails only when the gate is gone, which this call keeps alive.
+            let _ = gate.subscribe().wait_for(|is_open| *is_open).await;
+            StatusCode::OK
+        }
+        path @ (OPEN | SHUT) => {
+            gate.send_replace(path == OPEN);
+            StatusCode::OK
+        }
+        _ => StatusCode::OK,
+    };
+    json_answer(status, "{}")
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::limits::{Limit, Parts};
 use super::load::float;
 use super::process::Usage;
+use super::scenario::Findings;
 use super::stage::Usages;
 use super::table;
 use super::written::Written;
@@ -18,9 +19,14 @@ pub struct BenchReport {
     /// How many cores the machine has.
     pub cores: usize,
     /// One a run, in the order they were made.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rows: Vec<BenchRow>,
     /// The parts of a saga by themselves, for every store and number in flight.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Parts>,
+    /// What a scenario found, on every store.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scenarios: Vec<Findings>,
 }
 
 /// One run. What was not started for it is left out.
@@ -138,6 +144,13 @@ impl BenchRow {
 /// The tables and a line for each run; without a line break at the end.
 impl fmt::Display for BenchReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for findings in &self.scenarios {
+            writeln!(f, "{}", findings.tables())?;
+        }
+        if self.rows.is_empty() {
+            let lines: Vec<&str> = self.scenarios.iter().flat_map(Findings::lines).collect();
+            return f.write_str(&lines.join("\n"));
+        }
         writeln!(f, "{}\n", table::speed(&self.rows))?;
         writeln!(
             f,
@@ -220,7 +233,7 @@ pub(super) mod tests {
             rows_by_1000_per_second: None,
         };
         let rows = stores.map(|store| row(store, 64)).into();
-        BenchReport { cores: 2, rows, parts: stores.map(parts).into() }
+        BenchReport { cores: 2, rows, parts: stores.map(parts).into(), scenarios: Vec::new() }
     }
 
     #[test]

@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::generator::Load;
 use super::limits::Limits;
 use super::load::float;
 use super::report::Costs;
+use super::scenario::{self, ScenarioOptions};
 use super::server::ServerOptions;
-use super::stage::Stage;
+use super::stage::{Plan, Stage};
 use super::{BenchReport, BenchRow, Case, StoreKind};
 
 /// In flight for cases other than chain3, where nothing else is asked for.
@@ -39,12 +41,14 @@ const CASES: [&str; 12] = [
 #[derive(Clone, Debug, clap::Args)]
 pub struct BenchOptions {
     /// Stores to run on, each with a database of its own that is thrown away.
-    #[arg(long = "store", value_enum, value_delimiter = ',', default_values = ["postgres", "sqlite"])]
+    /// [default: both, or what the scenario can do]
+    #[arg(long = "store", value_enum, value_delimiter = ',')]
     pub stores: Vec<StoreKind>,
     /// What to run: chain1, chain3, chain10 (steps in a row), wide3, wide10 (side by side), undo3
     /// (the last of three is refused), tcc3; after it -spread or -hot (lock keys: many, one), -1k
-    /// or -64k (payload), -follow (the end is asked for, not waited for).
-    #[arg(long = "case", value_name = "CASE", value_delimiter = ',', default_values = CASES)]
+    /// or -64k (payload), -follow (the end is asked for, not waited for) [default: twelve of them;
+    /// in a scenario chain3].
+    #[arg(long = "case", value_name = "CASE", value_delimiter = ',')]
     pub cases: Vec<Case>,
     /// Sagas under way at once [default: 64; for chain3 1, 16, 64, 256 and 1024].
     #[arg(long, value_name = "COUNT", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=4_096))]
@@ -58,6 +62,9 @@ pub struct BenchOptions {
     /// Write a chart into this file.
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
+    /// What happens beside the load.
+    #[command(flatten)]
+    pub scenario: ScenarioOptions,
     /// A server that is there, and the participant.
     #[command(flatten)]
     pub server: ServerOptions,
@@ -76,8 +83,21 @@ impl BenchOptions {
         }
     }
 
-    fn stores(&self) -> Vec<StoreKind> {
-        if self.server.address.is_some() { vec![StoreKind::Server] } else { self.stores.clone() }
+    /// On which stores it is run.
+    pub(super) fn stores(&self) -> Vec<StoreKind> {
+        match (&self.server.address, self.stores.as_slice()) {
+            (Some(_), _) => vec![StoreKind::Server],
+            (None, []) => vec![StoreKind::Postgres, StoreKind::Sqlite],
+            (None, asked) => asked.to_vec(),
+        }
+    }
+
+    /// What is run.
+    fn cases(&self) -> Vec<Case> {
+        match self.cases.as_slice() {
+            [] => CASES.iter().filter_map(|name| name.parse().ok()).collect(),
+            asked => asked.to_vec(),
+        }
     }
 }
 
@@ -107,13 +127,27 @@ async fn run_all(options: &BenchOptions) -> anyhow::Result<BenchReport> {
         Some(exe) => exe.clone(),
         None => std::env::current_exe().context("finding the running program")?,
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    if let Some(scenario) = options.scenario.chosen() {
+        return scenario::run(&exe, options, scenario).await;
+    }
+    let cores = cores();
+    let cases = options.cases();
+    let definitions: Vec<Value> = cases.iter().map(|case| case.definition()).collect();
     let mut rows = Vec::new();
     let mut limits = Limits::new();
     for store in options.stores() {
         say(&format!("{}: starting what is needed", store.name()));
-        let stage = Stage::set(&exe, store, &options.server, &options.cases).await?;
-        for case in options.cases.iter().copied() {
+        let stage = Stage::set(Plan {
+            exe: &exe,
+            store,
+            server: &options.server,
+            definitions: definitions.clone(),
+            settings: Vec::new(),
+            coordinators: 1,
+            has_limits: true,
+        });
+        let stage = stage.await?;
+        for case in cases.iter().copied() {
             for in_flight in options.levels(case).iter().copied() {
                 let row = run_one(&exe, options, &stage, &mut limits, (case, in_flight)).await;
                 let row = row.with_context(|| format!("{} {case} {in_flight}", store.name()))?;
@@ -122,7 +156,7 @@ async fn run_all(options: &BenchOptions) -> anyhow::Result<BenchReport> {
             }
         }
     }
-    Ok(BenchReport { cores, rows, parts: limits.parts })
+    Ok(BenchReport { cores, rows, parts: limits.parts, scenarios: Vec::new() })
 }
 
 async fn run_one(
@@ -133,7 +167,7 @@ async fn run_one(
     (case, in_flight): (Case, u32),
 ) -> anyhow::Result<BenchRow> {
     let limit = limits.of(exe, stage, case, in_flight).await?;
-    let counter = stage.counter();
+    let counter = stage.counter()?;
     let written_before = match &counter {
         Some(counter) => Some(counter.before().await?),
         None => None,
@@ -142,8 +176,9 @@ async fn run_one(
     // Next to the run, before and after it; statistics may take their time.
     let before = stage.usages()?;
     let load = Load {
-        address: &stage.addresses.coordinator,
+        address: &stage.address()?,
         case,
+        definition: None,
         in_flight,
         seconds: options.seconds,
         warm_up_seconds: options.warm_up_seconds,
@@ -178,7 +213,13 @@ fn allow_many_connections() {
     let _ = setrlimit(Resource::Nofile, Rlimit { current: own.maximum, ..own });
 }
 
-fn say(line: &str) {
+/// How many cores the machine has.
+pub(super) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Says what is under way.
+pub(super) fn say(line: &str) {
     // Progress that can't be written is not worth failing for.
     let _ = writeln!(std::io::stderr(), "{line}");
 }
@@ -206,7 +247,7 @@ mod tests {
         let options = read(&[]).unwrap();
         assert_eq!(options.levels(Case::CHAIN3), [1, 16, 64, 256, 1_024]);
         assert_eq!(options.levels(tcc3), [64]);
-        assert_eq!(options.cases.len(), CASES.len());
+        assert_eq!(options.cases().len(), CASES.len());
         let options = read(&["--in-flight", "2,8", "--store", "sqlite"]).unwrap();
         assert_eq!(options.levels(tcc3), [2, 8]);
         assert_eq!(options.stores(), [StoreKind::Sqlite]);

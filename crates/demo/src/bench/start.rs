@@ -1,6 +1,6 @@
 //! Starting the processes of a bench, each by the program that is measured.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -13,15 +13,19 @@ use crate::fleet::{start, wait_for};
 /// Longest wait for a coordinator that can't start to say so.
 const START_MAX: Duration = Duration::from_secs(40);
 
+/// A coordinator over a database, configured by `settings` such as `engine.lease-ttl=5s`.
 pub(super) async fn coordinator(
     exe: &Path,
     database: &str,
-    dir: &Path,
+    log: &Path,
+    settings: &[String],
 ) -> anyhow::Result<(Child, String)> {
-    let log = dir.join("coordinator.log");
     on_free_port(async |port| {
         let address = format!("127.0.0.1:{port}");
-        let mut coordinator = spawn(exe, &address, database, &log)?;
+        let mut command = Command::new(exe);
+        command.args(["serve", "--listen", &address, "--database", database]);
+        command.args(settings.iter().flat_map(|setting| ["--set", setting]));
+        let mut coordinator = spawn(command, log)?;
         // If somebody else took the port, this one ends, and an answer is not its own.
         let url = format!("http://{address}");
         let ready = tokio::select! {
@@ -32,16 +36,14 @@ pub(super) async fn coordinator(
             anyhow::ensure!(coordinator.exit_status()?.is_none(), "it ended, another answers");
             Ok(())
         });
-        let said = || std::fs::read_to_string(&log).unwrap_or_default();
+        let said = || std::fs::read_to_string(log).unwrap_or_default();
         runs.with_context(|| format!("the coordinator doesn't start:\n{}", said()))?;
         Ok((coordinator, address))
     })
     .await
 }
 
-fn spawn(exe: &Path, address: &str, database: &str, log: &PathBuf) -> anyhow::Result<Child> {
-    let mut command = Command::new(exe);
-    command.args(["serve", "--listen", address, "--database", database]);
+fn spawn(mut command: Command, log: &Path) -> anyhow::Result<Child> {
     // Nothing of a configuration that lies around: a bench is the same everywhere.
     command.current_dir(log.parent().context("a log lies in a folder")?);
     for (name, _) in std::env::vars_os().filter(|(name, _)| is_setting(name)) {

@@ -1,6 +1,6 @@
 //! The tables of a report: speed, cost, memory, and what the parts of a saga can do by themselves.
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, Row, Table, presets};
 
 use super::limits::Parts;
 use super::report::{BenchRow, Cost};
@@ -122,10 +122,14 @@ pub(super) fn parts(parts: &[Parts]) -> Table {
     table(&header, parts.iter().map(cells))
 }
 
-fn table<const N: usize>(header: &[&str; N], rows: impl Iterator<Item = [String; N]>) -> Table {
+/// A table whose first column is words and whose others are figures.
+pub(super) fn table<R: Into<Row>>(
+    header: &[impl ToString],
+    rows: impl Iterator<Item = R>,
+) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
-    table.set_header(header);
+    table.set_header(header.iter().map(ToString::to_string));
     table.add_rows(rows);
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);

@@ -8,6 +8,7 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use super::load::float;
+use super::metric::metric;
 use super::process;
 use super::stage::answer;
 
@@ -119,22 +120,9 @@ async fn settled(read: impl AsyncFn() -> anyhow::Result<f64>) -> anyhow::Result<
     Ok(last)
 }
 
-/// The value of a metric without labels.
-fn metric(text: &str, name: &str) -> Option<f64> {
-    let of_line = |line: &str| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok();
-    text.lines().find_map(of_line)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_metric_is_found_by_its_whole_name() {
-        let text = "# TYPE amends_x counter\namends_x_total_more 1\namends_x_total 42\n";
-        assert_eq!(metric(text, "amends_x_total"), Some(42.0));
-        assert_eq!(metric(text, "amends_y_total"), None);
-    }
 
     #[test]
     fn bytes_that_nobody_knows_are_left_out() {

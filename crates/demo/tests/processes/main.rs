@@ -114,6 +114,7 @@ async fn a_load_that_ends_no_saga_says_why() -> anyhow::Result<()> {
     let options = LoadOptions {
         address: idle.url.trim_start_matches("http://").to_owned(),
         case: "chain3".parse().map_err(anyhow::Error::msg)?,
+        definition: None,
         in_flight: 2,
         seconds: 5,
         warm_up_seconds: 0,
