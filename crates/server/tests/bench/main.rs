@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
+mod scenarios;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -27,8 +29,12 @@ fn bench(folder: &Path, arguments: &[&str]) -> Command {
 }
 
 async fn run(folder: &Path, arguments: &[&str]) -> Output {
+    run_all(folder, &[arguments, &LITTLE].concat()).await
+}
+
+async fn run_all(folder: &Path, arguments: &[&str]) -> Output {
     let mut command = tokio::process::Command::from(bench(folder, arguments));
-    command.args(LITTLE).kill_on_drop(true);
+    command.kill_on_drop(true);
     tokio::time::timeout(RUN_MAX, command.output()).await.unwrap().unwrap()
 }
 
