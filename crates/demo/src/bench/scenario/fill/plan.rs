@@ -93,6 +93,11 @@ impl Plan {
             Session::Sqlite(_) => format!("printf('%0{digits}x', {value})"),
         };
         let (us, customers) = (self.us(), (self.sagas / 20).max(1));
+        // Else each expression would be put in the place of its name, again and again.
+        let as_it_is = match store {
+            Session::Postgres(_) => "OFFSET 0",
+            Session::Sqlite(_) => "LIMIT -1",
+        };
         let (ms, random, number) = (hex(12, "us / 1000"), hex(8, "h"), hex(10, "n"));
         // A UUID of version 7: time first. Half of the sagas are of the first definition, a sixteenth
         // of the last; 94 of 100 completed, one was abandoned.
@@ -110,7 +115,7 @@ impl Plan {
     CASE WHEN h / 1024 % 10 < 7 THEN 'web' WHEN h / 1024 % 10 < 9 THEN 'app' ELSE 'phone' END
         AS channel
 FROM (SELECT n, us, h, {ms} AS t, {random} AS r
-    FROM (SELECT n, {us} AS us, (n * 2654435761) % 4294967296 AS h FROM ({numbers}) a) b) c"
+    FROM (SELECT n, {us} AS us, (n * 2654435761) % 4294967296 AS h FROM ({numbers}) a {as_it_is}) b {as_it_is}) c {as_it_is}"
         )
     }
 
