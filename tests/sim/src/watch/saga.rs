@@ -13,7 +13,7 @@ use super::call::{CallWatch, Phase};
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact that stands or does not")]
 pub(crate) struct SagaWatch {
     pub(crate) definition: Arc<Definition>,
-    pub(crate) accepted: Box<Accepted>,
+    pub(crate) accepted: Arc<Accepted>,
     /// When its newest fact was written down.
     pub(crate) at: Timestamp,
     /// How many facts.
@@ -66,7 +66,7 @@ impl StepWatch {
 }
 
 impl SagaWatch {
-    pub(crate) fn new(definition: Arc<Definition>, accepted: Box<Accepted>, at: Timestamp) -> Self {
+    pub(crate) fn new(definition: Arc<Definition>, accepted: Arc<Accepted>, at: Timestamp) -> Self {
         let definition = match &accepted.prepared {
             Some(check_back) => Arc::new(definition.with_check_back(check_back)),
             None => definition,
@@ -94,7 +94,7 @@ impl SagaWatch {
         }
     }
 
-    pub(crate) const fn id(&self) -> &SagaId {
+    pub(crate) fn id(&self) -> &SagaId {
         &self.accepted.saga_id
     }
 
