@@ -114,7 +114,9 @@ async fn a_server_that_is_there_is_driven_and_goes_on() {
     serve.env_clear().current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::piped());
     let mut server = Child::spawn(&mut serve).unwrap();
     let mut said = String::new();
-    BufReader::new(server.take_stdout().unwrap()).read_line(&mut said).unwrap();
+    // Kept open, since the server says more, and ends when nobody can hear it.
+    let mut stdout = BufReader::new(server.take_stdout().unwrap());
+    stdout.read_line(&mut said).unwrap();
     assert!(said.contains(&address), "{said}");
 
     let temporary = tempfile::tempdir().unwrap();
