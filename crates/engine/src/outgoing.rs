@@ -100,8 +100,7 @@ impl Inner {
     fn child_traceparent(&self, saga: Option<String>) -> Option<String> {
         let saga = saga?;
         let trace_id = saga.get(3..35)?;
-        let token = self.ids.token();
-        Some(["00-", trace_id, "-", token.get(..16)?, "-01"].concat())
+        Some(trace::traceparent(trace_id, &self.ids.token()))
     }
 
     /// What is sent, by the definition and the saga's state.

@@ -18,7 +18,7 @@ use crate::engine::Inner;
 use crate::journal::{self, Accept, JournalError};
 use crate::memory::Share;
 use crate::ownership::Work;
-use crate::{Engine, EngineConfig, Hint, SagaDetail, SubmitError, driver, registry};
+use crate::{Engine, EngineConfig, Hint, SagaDetail, SubmitError, driver, registry, trace};
 
 /// The definition that a submission runs.
 #[derive(Clone, Debug)]
@@ -250,8 +250,8 @@ impl Inner {
             deadline_at: deadline.map(|deadline| now.after(deadline)),
             lock_wait_until: lock_wait.map(|wait| now.after(wait)),
             traceparent: Some(submission.traceparent.clone().unwrap_or_else(|| {
-                let (trace, span) = (self.ids.token(), self.ids.token());
-                ["00-", &trace, "-", span.get(..16).unwrap_or("0000000000000001"), "-01"].concat()
+                let (trace_id, span) = (self.ids.token(), self.ids.token());
+                trace::traceparent(&trace_id, &span)
             })),
             prepared: submission.prepared.clone().map(Box::new),
             cancelled: submission.cancelled.clone(),

@@ -58,6 +58,11 @@ fn trace_id(saga: &Saga) -> &str {
     trace_id_of(saga.accepted().traceparent.as_deref())
 }
 
+/// A `traceparent` in this trace; its span is named by a random token.
+pub(crate) fn traceparent(trace_id: &str, token: &str) -> String {
+    ["00-", trace_id, "-", token.get(..16).unwrap_or("0000000000000001"), "-01"].concat()
+}
+
 /// The trace that a `traceparent` names; empty without one.
 pub(crate) fn trace_id_of(traceparent: Option<&str>) -> &str {
     traceparent.and_then(|text| text.get(3..35)).unwrap_or_default()

@@ -83,11 +83,6 @@ async fn write(inner: &Arc<Inner>, mut gathered: Gathered) {
             }
             Err(error) => error,
         };
-        if let WriteError::Fenced(partitions) = &error {
-            for lease in batch.leases.iter().filter(|own| partitions.contains(&own.partition)) {
-                inner.ownership.lose_lease(*lease);
-            }
-        }
         gathered = waiting.with(batch);
         match error {
             WriteError::Fenced(partitions) => {
@@ -96,6 +91,11 @@ async fn write(inner: &Arc<Inner>, mut gathered: Gathered) {
                     ?partitions,
                     "a batch was refused: these partitions have a newer owner"
                 );
+                for own in gathered.leases().values() {
+                    if partitions.contains(&own.partition()) {
+                        inner.ownership.lose_lease(own.lease());
+                    }
+                }
             }
             WriteError::Unavailable(error) => {
                 failures += 1;

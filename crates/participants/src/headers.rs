@@ -61,8 +61,8 @@ pub(crate) fn headers(
         map.insert(CONTENT_TYPE, JSON);
     }
     let CallKey { saga_id, step_id, op } = &call.key;
-    let key = format_args!("\"{saga_id}/{step_id}/{op}\"");
-    map.insert(IDEMPOTENCY_KEY, values.make("the idempotency key", key)?);
+    let quoted = format_args!("\"{}\"", call.key);
+    map.insert(IDEMPOTENCY_KEY, values.make("the idempotency key", quoted)?);
     map.insert(SAGA_ID, values.make("the saga's id", saga_id)?);
     map.insert(SAGA_STEP, values.make("the step's id", step_id)?);
     map.insert(SAGA_OPERATION, HeaderValue::from_static(op.as_str()));
