@@ -6,6 +6,8 @@
 //! write at once. With KEYS each saga has one of so many lock keys. The server is one of its own,
 //! which waits for the disk. Compare builds in turns, by ratios: machines differ.
 
+mod rate;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::sync::Arc;
@@ -15,16 +17,15 @@ use amends_core::definition::Digest;
 use amends_core::saga::Status;
 use amends_core::{DefinitionName, LockKey, SagaId};
 use amends_ports::store::{
-    AcceptOutcome, Append, Batch, CoordinatorId, Header, Lease, NewSaga, Partition, Tickets, Wake,
+    AcceptOutcome, Append, Batch, CoordinatorId, Lease, NewSaga, Partition, Tickets,
 };
 use amends_ports::{Clock as _, Ids as _, Store as _, SystemClock, SystemIds};
 use amends_store::postgres::{PostgresOptions, PostgresStore};
 use amends_testbed::{Postgres, PostgresOptions as ServerOptions};
 use futures_util::future::try_join_all;
+use rate::{FACTS, header};
 use tokio::time::Instant;
 
-/// The facts of one write: about 600 bytes, as a call's answer and the next intent are.
-const FACTS: &str = r#"[{"at":1767225600000000,"event":{"call_answered":{"step":1,"op":"action","attempt":1,"answer":{"outcome":"succeeded","sent":true,"output":{"reservation":"0b5f7c1e-54d1-7a61-b9a5-3d1f6a1c9a11","warehouse":"north-3","lines":[{"sku":"sku-4711","quantity":2,"price":"19.90"},{"sku":"sku-0815","quantity":1,"price":"7.50"}],"expires":"2026-11-22T13:06:00Z"}}}}},{"at":1767225600000100,"event":{"call_started":{"step":2,"op":"action","attempt":1}}}]"#;
 /// What comes before anything is counted: connections, plans, first pages.
 const WARM_UP: Duration = Duration::from_secs(2);
 const PARTITIONS: u16 = 64;
@@ -41,20 +42,6 @@ struct Writer {
     /// Sagas made so far, and the first of these numbers.
     made: u32,
     first: u32,
-}
-
-fn header(status: Status) -> Header {
-    let ended = status.is_terminal();
-    let now = SystemClock::default().now();
-    Header {
-        status,
-        paused: false,
-        step: None,
-        reason: None,
-        updated_at: now,
-        ended_at: ended.then_some(now),
-        wake: if ended { Wake::Parked } else { Wake::InMemory },
-    }
 }
 
 impl Writer {
@@ -74,7 +61,7 @@ impl Writer {
             idempotency_key: None,
             request_digest: "e".repeat(64),
             created_at: SystemClock::default().now(),
-            header: header(Status::Running),
+            header: header(Status::Running, SystemClock::default().now()),
             records: FACTS.to_owned(),
             record_count: 2,
         })
@@ -88,7 +75,7 @@ impl Writer {
             from: step * 2,
             records: FACTS.to_owned(),
             record_count: 2,
-            header: ends.then(|| header(Status::Completed)),
+            header: ends.then(|| header(Status::Completed, SystemClock::default().now())),
             tickets: if ends && self.keys > 0 { Tickets::Release } else { Tickets::Keep },
         }
     }

@@ -4,20 +4,18 @@
 //! Each saga is four writes (acceptance, two steps, the end) of the size that three steps give;
 //! each batch holds one write of every saga in flight, as group commit does under load.
 
+mod rate;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use amends_core::definition::Digest;
 use amends_core::saga::Status;
 use amends_core::{DefinitionName, SagaId, Timestamp};
-use amends_ports::store::{
-    Append, Batch, CoordinatorId, Header, Lease, NewSaga, Partition, Tickets, Wake,
-};
+use amends_ports::store::{Append, Batch, CoordinatorId, Lease, NewSaga, Partition, Tickets};
 use amends_ports::{Ids as _, Store as _, SystemIds};
 use amends_store::sqlite::{SqliteOptions, SqliteStore};
-
-/// The facts of one write: about 600 bytes, as a call's answer and the next intent are.
-const FACTS: &str = r#"[{"at":1767225600000000,"event":{"call_answered":{"step":1,"op":"action","attempt":1,"answer":{"outcome":"succeeded","sent":true,"output":{"reservation":"0b5f7c1e-54d1-7a61-b9a5-3d1f6a1c9a11","warehouse":"north-3","lines":[{"sku":"sku-4711","quantity":2,"price":"19.90"},{"sku":"sku-0815","quantity":1,"price":"7.50"}],"expires":"2026-11-22T13:06:00Z"}}}}},{"at":1767225600000100,"event":{"call_started":{"step":2,"op":"action","attempt":1}}}]"#;
+use rate::{FACTS, header};
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
@@ -27,19 +25,6 @@ struct InFlight {
     partition: Partition,
     facts: u64,
     writes: u8,
-}
-
-fn header(status: Status) -> Header {
-    let ended = status.is_terminal();
-    Header {
-        status,
-        paused: false,
-        step: None,
-        reason: None,
-        updated_at: Timestamp(2),
-        ended_at: ended.then_some(Timestamp(2)),
-        wake: if ended { Wake::Parked } else { Wake::InMemory },
-    }
 }
 
 fn accepted(own: &InFlight) -> Result<NewSaga, Box<dyn std::error::Error>> {
@@ -55,7 +40,7 @@ fn accepted(own: &InFlight) -> Result<NewSaga, Box<dyn std::error::Error>> {
         idempotency_key: Some(own.saga_id.to_string()),
         request_digest: "e".repeat(64),
         created_at: Timestamp(1),
-        header: header(Status::Running),
+        header: header(Status::Running, Timestamp(2)),
         records: FACTS.to_owned(),
         record_count: 2,
     })
@@ -68,7 +53,7 @@ fn appended(own: &InFlight) -> Append {
         from: own.facts,
         records: FACTS.to_owned(),
         record_count: 2,
-        header: (own.writes == 3).then(|| header(Status::Completed)),
+        header: (own.writes == 3).then(|| header(Status::Completed, Timestamp(2))),
         tickets: Tickets::Keep,
     }
 }

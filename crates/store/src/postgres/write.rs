@@ -74,11 +74,10 @@ impl PostgresStore {
 
     async fn attempt(&self, batch: &Batch, leases: &Leases) -> Result<Written, Stop> {
         let mut session = self.hot.session().await.map_err(Stop::Nothing)?;
-        let result = match Shape::of(batch) {
-            Shape::Appends | Shape::Plain => {
-                in_one_statement(&mut session, batch, leases, self).await
-            }
-            Shape::Mixed => transaction(&mut session, batch, leases, self).await,
+        let result = if needs_transaction(batch) {
+            transaction(&mut session, batch, leases, self).await
+        } else {
+            in_one_statement(&mut session, batch, leases, self).await
         };
         match &result {
             Ok(_) | Err(Stop::Fenced) => session.keep(),
@@ -103,30 +102,12 @@ impl PostgresStore {
     }
 }
 
-/// What a batch needs.
-enum Shape {
-    /// Nothing but appends.
-    Appends,
-    /// Appends and new sagas without lock keys.
-    Plain,
-    /// A transaction of several statements.
-    Mixed,
-}
-
-impl Shape {
-    fn of(batch: &Batch) -> Self {
-        if !batch.grants.is_empty()
-            || !batch.settles.is_empty()
-            || batch.appends.iter().any(|append| append.tickets != Tickets::Keep)
-            || batch.accepts.iter().any(|new| !new.lock_keys.is_empty())
-        {
-            Self::Mixed
-        } else if batch.accepts.is_empty() {
-            Self::Appends
-        } else {
-            Self::Plain
-        }
-    }
+/// Whether a batch is more than appends and new sagas without lock keys.
+fn needs_transaction(batch: &Batch) -> bool {
+    !batch.grants.is_empty()
+        || !batch.settles.is_empty()
+        || batch.appends.iter().any(|append| append.tickets != Tickets::Keep)
+        || batch.accepts.iter().any(|new| !new.lock_keys.is_empty())
 }
 
 async fn in_one_statement(
