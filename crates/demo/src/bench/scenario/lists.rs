@@ -70,14 +70,15 @@ const FILTERS: [&str; 38] = [
 
 /// As much of a page as is looked at.
 #[derive(Deserialize)]
-struct Page {
-    sagas: Vec<Item>,
-    next: Option<String>,
+pub(super) struct Page {
+    pub(super) sagas: Vec<Item>,
+    pub(super) next: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Item {
-    id: String,
+pub(super) struct Item {
+    pub(super) id: String,
+    pub(super) status: String,
 }
 
 /// What one page took.

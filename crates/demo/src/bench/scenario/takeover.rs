@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -12,6 +11,7 @@ use super::super::participant::OPEN;
 use super::super::run::say;
 use super::super::stage::Stage;
 use super::findings::{Findings, Sheet};
+use super::lists::Page;
 use super::scene::{Scene, until};
 use super::starter::start_all;
 
@@ -105,19 +105,6 @@ async fn metric(stage: &Stage, name: &str) -> anyhow::Result<f64> {
 async fn reaches(stage: &Stage, name: &str, value: f64) -> anyhow::Result<()> {
     let reached = async || Ok((metric(stage, name).await? >= value).then_some(()));
     until(&format!("{name} to reach {value}"), PART_MAX, reached).await
-}
-
-/// As much of a page as is looked at.
-#[derive(Deserialize)]
-struct Page {
-    sagas: Vec<Item>,
-    next: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Item {
-    id: String,
-    status: String,
 }
 
 /// How many of the started sagas stand in each status; none is counted twice.
