@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::head_limit::{HeadBudget, HeadLimited};
 use crate::pool::{Http1, Sender};
 use crate::tls::Tls;
 
@@ -23,7 +24,7 @@ use crate::tls::Tls;
 const ADDRESSES_MAX: usize = 8;
 /// Most headers of an answer, and most bytes of them.
 const HEADERS_MAX: usize = 100;
-const HEADER_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const HEADER_BYTES_MAX: usize = 64 * 1024;
 /// A quiet HTTP/2 connection with calls in flight is asked whether it is alive.
 const PING_EVERY: Duration = Duration::from_secs(10);
 
@@ -147,7 +148,6 @@ impl Dialer {
             let detail = format!("could not start HTTP with {endpoint}: {error}");
             Failure::unsent(AttemptFailure::Connect, detail)
         };
-        let stream = TokioIo::new(stream);
         // How a connection ends, the call on it learns by itself.
         if http2 {
             let (sender, connection) = http2::Builder::new(TokioExecutor::new())
@@ -156,19 +156,21 @@ impl Dialer {
                 .max_header_list_size(u32::try_from(HEADER_BYTES_MAX).unwrap_or(u32::MAX))
                 .keep_alive_interval(PING_EVERY)
                 .keep_alive_timeout(PING_EVERY)
-                .handshake(stream)
+                .handshake(TokioIo::new(stream))
                 .await
                 .map_err(failed)?;
             self.tasks.spawn(async { drop(connection.await) });
             Ok(Sender::Http2(sender))
         } else {
+            let budget = HeadBudget::unlimited();
+            let stream = HeadLimited::new(stream, budget.clone());
             let (sender, connection) = http1::Builder::new()
                 .max_headers(HEADERS_MAX)
                 .max_buf_size(HEADER_BYTES_MAX)
-                .handshake(stream)
+                .handshake(TokioIo::new(stream))
                 .await
                 .map_err(failed)?;
-            Ok(Sender::Http1(Http1::new(sender, connection)))
+            Ok(Sender::Http1(Http1::new(sender, connection, budget)))
         }
     }
 }

@@ -20,6 +20,7 @@ mod config;
 mod credentials;
 mod dial;
 mod failure;
+mod head_limit;
 mod headers;
 mod health;
 mod http_participants;

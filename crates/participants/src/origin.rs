@@ -14,6 +14,7 @@ use crate::breaker::Breaker;
 use crate::config::Config;
 use crate::dial::Dialer;
 use crate::failure::Failure;
+use crate::head_limit::HeadTooLong;
 use crate::pool::{Body, Pool, Sender};
 use crate::progress::Progress;
 
@@ -168,6 +169,10 @@ impl Origin {
         let endpoint = &self.endpoint;
         if error.is_parse() {
             let detail = format!("{endpoint} answered something that is not HTTP: {error}");
+            return Failure::sent(AttemptFailure::BadAnswer, detail);
+        }
+        if HeadTooLong::caused(error) {
+            let detail = format!("{endpoint} answered without an end: {HeadTooLong}");
             return Failure::sent(AttemptFailure::BadAnswer, detail);
         }
         let detail = format!(

@@ -16,6 +16,13 @@ use hyper::client::conn::{TrySendError, http1, http2};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use crate::dial::HEADER_BYTES_MAX;
+use crate::head_limit::HeadBudget;
+
+/// Most bytes that are read before the head of an answer is there: the head itself and interim
+/// answers, and what was read of the body with them.
+const BYTES_BEFORE_HEAD_MAX: usize = 2 * HEADER_BYTES_MAX;
+
 /// What every request carries: the whole body, or none.
 pub(crate) type Body = Full<Bytes>;
 
@@ -25,14 +32,16 @@ pub(crate) struct Http1 {
     sender: http1::SendRequest<Body>,
     /// None once it has ended.
     connection: Option<Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>>,
+    budget: HeadBudget,
 }
 
 impl Http1 {
     pub(crate) fn new(
         sender: http1::SendRequest<Body>,
         connection: impl Future<Output = hyper::Result<()>> + Send + 'static,
+        budget: HeadBudget,
     ) -> Self {
-        Self { sender, connection: Some(Box::pin(connection)) }
+        Self { sender, connection: Some(Box::pin(connection)), budget }
     }
 
     /// Lets the connection do what it can. How it ends, the call on it learns by itself.
@@ -87,8 +96,11 @@ impl Sender {
     ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
         match self {
             Self::Http1(own) => {
+                own.budget.set(BYTES_BEFORE_HEAD_MAX);
                 let answer = own.sender.try_send_request(request);
-                own.drive(answer).await
+                let answer = own.drive(answer).await;
+                own.budget.lift();
+                answer
             }
             Self::Http2(sender) => sender.try_send_request(request).await,
         }

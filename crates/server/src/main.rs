@@ -11,6 +11,7 @@ mod sse;
 mod telemetry;
 mod wiring;
 
+use std::num::NonZero;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -19,9 +20,21 @@ use clap::Parser as _;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Half of the cores run tasks, since the database, the kernel's part of the network and other
+/// processes need cores, too: with a thread a core, words between threads cost a quarter more
+/// processor time a saga. `TOKIO_WORKER_THREADS` says otherwise.
+fn builder() -> tokio::runtime::Builder {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if std::env::var_os("TOKIO_WORKER_THREADS").is_none() {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        builder.worker_threads(cores.div_ceil(2));
+    }
+    builder
+}
+
 fn main() -> ExitCode {
     let arguments = cli::Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match builder().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failure::Failure::Runtime(error).report(),
     };

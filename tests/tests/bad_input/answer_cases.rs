@@ -110,7 +110,7 @@ pub(crate) fn cases() -> Vec<Case> {
             "status",
             "101",
         ),
-        case(87, "103 again and again", endless("", interim), "timeout", "2s"),
+        case(87, "103 again and again", endless("", interim), bad, "before the head"),
         case(87, "not HTTP", Script::Bytes(b"+OK ready\r\n\r\n".to_vec()), bad, "not HTTP"),
         case(
             87,
