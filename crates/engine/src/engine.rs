@@ -12,6 +12,7 @@ use amends_ports::store::{self, CoordinatorId, JournalPage, Partition};
 use amends_ports::{
     Clock, Cursor, Ids, Locks, LocksHealth, Page, Participants, SagaFilter, SagaSummary, Store,
 };
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, broadcast, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -106,6 +107,20 @@ impl Engine {
     ///
     /// [`StartError`]; nothing runs then.
     pub async fn start(ports: Ports, config: EngineConfig) -> Result<Self, StartError> {
+        Self::start_with_writer_on(&Handle::current(), ports, config).await
+    }
+
+    /// The same with the journal writer on another runtime. One with a thread of its own lets the
+    /// next batch go as soon as the store has answered, however much else there is to do.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; nothing runs then.
+    pub async fn start_with_writer_on(
+        writer: &Handle,
+        ports: Ports,
+        config: EngineConfig,
+    ) -> Result<Self, StartError> {
         config.validate()?;
         let Ports { store, locks, participants, clock, ids, tracing } = ports;
         store.ready().await?;
@@ -139,7 +154,7 @@ impl Engine {
         });
         inner.load_participants().await?;
         let writing = tokio_util::task::AbortOnDropHandle::new(
-            inner.tasks.spawn(writer::run(Arc::clone(&inner), entries)),
+            inner.tasks.spawn_on(writer::run(Arc::clone(&inner), entries), writer),
         );
         inner.tasks.spawn(Arc::clone(&inner).watch_writer(writing));
         inner.tasks.spawn(Arc::clone(&inner).keep_leases());

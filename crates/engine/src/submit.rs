@@ -7,7 +7,7 @@ use std::time::Duration;
 use amends_core::definition::{CheckBack, Definition, Mode, OnBusy};
 use amends_core::expression::Scope;
 use amends_core::mutant::Mutant;
-use amends_core::saga::{self, Actor, Parent, Saga};
+use amends_core::saga::{self, Actor, Parent, Saga, Status};
 use amends_core::{DefinitionName, Json, LockKey, SagaId, Timestamp};
 use amends_ports::failpoint;
 use amends_ports::store::{self, AcceptOutcome, Header, NewSaga, Wake};
@@ -291,6 +291,14 @@ impl Inner {
             (None, _) => Wake::At(now),
         };
         let header = driver::header(&saga, now, wake);
+        // With its keys it runs, unless a guard must be set first or something else is waited for.
+        // Where that turns out to be wrong, its driver puts the row right.
+        let runs = self.guards.service().is_none()
+            && saga.waits_for_lock()
+            && accepted.start_at.is_none()
+            && accepted.prepared.is_none();
+        let status = if runs { Status::Running } else { header.status };
+        let granted = (work.is_some() && !accepted.lock_keys.is_empty()).then_some(status);
         let (reply, receiver) = oneshot::channel();
         let new = NewSaga {
             saga_id: accepted.saga_id.clone(),
@@ -300,7 +308,7 @@ impl Inner {
             definition_version: accepted.definition_version,
             labels: accepted.labels.clone(),
             lock_keys: accepted.lock_keys.clone(),
-            grant: work.is_some() && !accepted.lock_keys.is_empty(),
+            grant: granted,
             idempotency_key: submission.idempotency_key.clone(),
             request_digest: submission.request_digest.clone(),
             created_at: now,
@@ -322,18 +330,21 @@ impl Inner {
         // driven, even if whoever submitted it does not wait any more.
         self.tasks.spawn(async move {
             let written = receiver.await.unwrap_or(Err(JournalError::Lost));
-            let mut granted = None;
             let started = match (&written, work) {
                 (Ok(AcceptOutcome::Created { tokens }), Some(work)) => {
-                    granted.clone_from(tokens);
-                    inner.starting(work, saga, handled, header, tokens.is_some())
+                    let status = granted.filter(|_| tokens.is_some());
+                    inner.starting(work, saga, handled, header, status)
                 }
                 _ => None,
             };
             failpoint!("engine.submit.before-answer");
+            let tokens = match &written {
+                Ok(AcceptOutcome::Created { tokens }) => tokens.clone(),
+                Ok(AcceptOutcome::Exists { .. }) | Err(_) => None,
+            };
             let _ = sender.send(written);
             if let Some((driver, first)) = started {
-                driver.run(first, granted).await;
+                driver.run(first, tokens).await;
             }
         });
         if Mutant::EarlyAnswer.is_on() {
@@ -348,14 +359,14 @@ impl Inner {
     }
 
     /// The driver of a new saga and what it does first; none if the saga waits for its lock keys:
-    /// then whoever releases them wakes it.
+    /// then whoever releases them wakes it. `granted` is the status of its row if it has them.
     fn starting(
         self: &Arc<Self>,
         work: Work,
         saga: Arc<Saga>,
         mut handled: saga::Handled,
         header: Header,
-        is_granted: bool,
+        granted: Option<Status>,
     ) -> Option<(Driver, saga::Handled)> {
         self.send_hint(|| Hint {
             saga_id: saga.id().clone(),
@@ -365,15 +376,17 @@ impl Inner {
         });
         handled.records.clear();
         if saga.waits_for_lock() {
-            if !is_granted {
+            if granted.is_none() {
                 self.replace_waiting(&saga);
                 return None;
             }
             handled.effects.retain(|effect| !matches!(effect, saga::Effect::Lock { .. }));
         }
-        // The grant set the row to be in memory.
-        let wake = if is_granted { Wake::InMemory } else { header.wake };
-        let header = Header { wake, ..header };
+        // The grant set the row to be in memory, and to this status.
+        let header = match granted {
+            Some(status) => Header { status, wake: Wake::InMemory, ..header },
+            None => header,
+        };
         driver::prepare(self, work, saga, header).map(|driver| (driver, handled))
     }
 

@@ -157,7 +157,7 @@ async fn write(world: &World, saga: &Saga, records: &[Record]) {
         definition_version: None,
         labels: BTreeMap::new(),
         lock_keys: Vec::new(),
-        grant: false,
+        grant: None,
         idempotency_key: None,
         request_digest: String::new(),
         created_at: world.clock.now(),

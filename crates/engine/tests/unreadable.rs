@@ -50,7 +50,7 @@ async fn leave_one_of_the_future(world: &World) {
         definition_version: Some(1),
         labels: BTreeMap::new(),
         lock_keys: Vec::new(),
-        grant: false,
+        grant: None,
         idempotency_key: None,
         request_digest: "r".to_owned(),
         created_at,

@@ -12,6 +12,7 @@ use amends_ports::{Clock, Locks, Store, SystemClock, SystemIds};
 use amends_store::postgres::{PostgresOptions, PostgresStore};
 use axum::Router;
 use tokio::net::TcpListener;
+use tokio::runtime::{Handle, Runtime};
 
 use crate::config::{Settings, masked};
 use crate::failure::Failure;
@@ -33,6 +34,32 @@ pub(crate) struct Coordinator {
     locks: Option<LockService>,
     http: HttpServer,
     drain_timeout: Duration,
+    _writer: WriterRuntime,
+}
+
+/// Runs the engine's journal writer on a thread of its own.
+#[derive(Debug)]
+struct WriterRuntime(Option<Runtime>);
+
+impl WriterRuntime {
+    fn start() -> Result<Self, Failure> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).thread_name("journal-writer").enable_all();
+        builder.build().map(|runtime| Self(Some(runtime))).map_err(Failure::Runtime)
+    }
+
+    fn handle(&self) -> Handle {
+        self.0.as_ref().map_or_else(Handle::current, |own| own.handle().clone())
+    }
+}
+
+impl Drop for WriterRuntime {
+    fn drop(&mut self) {
+        // Another runtime's task must not wait for its threads.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 impl Coordinator {
@@ -56,7 +83,11 @@ impl Coordinator {
 
         let locks = LockService::start(&settings.locks).await?;
         let port = locks.as_ref().map(LockService::port);
-        let engine = engine(settings, &public_url, port, Arc::clone(&tracing)).await?;
+        let writer = WriterRuntime::start()?;
+        let ports = ports(settings, port, Arc::clone(&tracing)).await?;
+        let config = engine_config(settings, &public_url);
+        let engine = Engine::start_with_writer_on(&writer.handle(), ports, config).await;
+        let engine = engine.map_err(|error| Failure::Server(whole(&error)))?;
         if let Some(locks) = &locks {
             locks.export(engine.metrics());
         }
@@ -70,7 +101,8 @@ impl Coordinator {
                  yet, so let only your own network reach it"
             );
         }
-        Ok(Self { address, engine, locks, http, drain_timeout: settings.server.drain_timeout })
+        let drain_timeout = settings.server.drain_timeout;
+        Ok(Self { address, engine, locks, http, drain_timeout, _writer: writer })
     }
 
     /// The address that was bound.
@@ -102,19 +134,16 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failure> {
     })
 }
 
-async fn engine(
+async fn ports(
     settings: &Settings,
-    public_url: &str,
     locks: Option<Arc<dyn Locks>>,
     tracing: Arc<dyn Tracing>,
-) -> Result<Engine, Failure> {
+) -> Result<Ports, Failure> {
     let store = store(settings).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let calls = CallConfig { targets: settings.target_policy(), ..CallConfig::default() };
     let participants = Arc::new(HttpParticipants::new(calls, Arc::clone(&clock)));
-    let ports = Ports { store, locks, participants, clock, ids: Arc::new(SystemIds), tracing };
-    let config = engine_config(settings, public_url);
-    Engine::start(ports, config).await.map_err(|error| Failure::Server(whole(&error)))
+    Ok(Ports { store, locks, participants, clock, ids: Arc::new(SystemIds), tracing })
 }
 
 async fn store(settings: &Settings) -> Result<Arc<dyn Store>, Failure> {

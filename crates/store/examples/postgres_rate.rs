@@ -57,7 +57,7 @@ impl Writer {
             definition_version: Some(1),
             labels: BTreeMap::new(),
             lock_keys: key.transpose()?.into_iter().collect(),
-            grant: true,
+            grant: Some(Status::Running),
             idempotency_key: None,
             request_digest: "e".repeat(64),
             created_at: SystemClock::default().now(),

@@ -36,7 +36,7 @@ fn accepted(own: &InFlight) -> Result<NewSaga, Box<dyn std::error::Error>> {
         definition_version: Some(1),
         labels: BTreeMap::new(),
         lock_keys: Vec::new(),
-        grant: true,
+        grant: Some(Status::Running),
         idempotency_key: Some(own.saga_id.to_string()),
         request_digest: "e".repeat(64),
         created_at: Timestamp(1),

@@ -67,7 +67,7 @@ fn batch(leases: &[Lease], batch: usize) -> Batch {
         definition_version: Some(1),
         labels: BTreeMap::from([("batch".to_owned(), batch.to_string())]),
         lock_keys: Vec::new(),
-        grant: true,
+        grant: Some(Status::Running),
         idempotency_key: Some(format!("{batch}/{number}")),
         request_digest: "e".repeat(64),
         created_at: Timestamp(i64::try_from(batch).unwrap()),

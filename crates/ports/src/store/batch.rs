@@ -40,8 +40,9 @@ pub struct NewSaga {
     pub labels: BTreeMap<String, String>,
     /// Its lock keys, sorted, each once. It takes a ticket for each, in this transaction.
     pub lock_keys: Vec<LockKey>,
-    /// Whether its lock keys are granted at once if they are free (see [`Grant`]).
-    pub grant: bool,
+    /// Its lock keys are granted at once if they are free (see [`Grant`]), and its row then has this
+    /// status; none if it does not ask yet.
+    pub grant: Option<Status>,
     /// The caller's `Idempotency-Key`.
     pub idempotency_key: Option<String>,
     /// Digest of the whole request, to tell a repetition from another request.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use amends_core::saga::Status;
 use amends_ports::store::{AcceptOutcome, NewSaga};
 use sqlx::postgres::PgRow;
 
@@ -111,6 +112,8 @@ pub(super) struct Accepts<'b> {
     request_digests: Vec<&'b str>,
     created_at: Vec<Time>,
     headers: Headers<'b>,
+    /// Statuses of those whose keys are granted at once.
+    granted: Vec<Option<&'static str>>,
     counts: Vec<i32>,
     records: Vec<&'b str>,
 }
@@ -128,6 +131,11 @@ impl<'b> Accepts<'b> {
         self.saga_ids.is_empty()
     }
 
+    /// One a saga: its status if its keys are granted at once.
+    pub(super) fn granted(&self) -> &[Option<&'static str>] {
+        &self.granted
+    }
+
     fn push(&mut self, new: &'b NewSaga) {
         // A map of texts is always JSON.
         let labels = (!new.labels.is_empty())
@@ -143,6 +151,7 @@ impl<'b> Accepts<'b> {
         self.request_digests.push(&new.request_digest);
         self.created_at.push(new.created_at.into());
         self.headers.push(&new.header);
+        self.granted.push(new.grant.map(Status::as_str));
         self.counts.push(new.record_count.cast_signed());
         self.records.push(&new.records);
     }

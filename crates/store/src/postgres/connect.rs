@@ -72,6 +72,7 @@ impl PostgresStore {
         let hot = [&common[..], &fixed_plans()].concat();
         let checked = |settings: &[_], max| pool(settings, max).checked_by(&generation);
         Ok(Self {
+            writes: checked(&hot, options.connections_max),
             hot: checked(&hot, options.connections_max),
             lists: checked(&common, options.list_connections_max),
             control: checked(&common, CONTROL_CONNECTIONS),

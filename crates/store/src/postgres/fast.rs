@@ -58,9 +58,9 @@ macro_rules! chunks_and_rows {
     };
 }
 
-/// Makes rows of new sagas ($17 to $33).
+/// Makes rows of new sagas ($17 to $33, and `more` columns).
 macro_rules! new_rows {
-    ($wake_at:expr) => {
+    ($more:expr, $status:expr, $wake_at:expr) => {
         concat!(
             ", made AS (
     INSERT INTO saga (saga_id, partition, definition, definition_name, definition_version,
@@ -68,7 +68,9 @@ macro_rules! new_rows {
         status, paused, step, reason, updated_at, ended_at, wake_at)
     SELECT n.saga_id, n.partition, n.definition, n.definition_name, n.definition_version,
         n.labels::jsonb, n.lock_keys::text[], n.idempotency_key, n.request_digest, n.created_at,
-        n.status, n.paused, n.step, n.reason, n.updated_at, n.ended_at, ",
+        ",
+            $status,
+            ", n.paused, n.step, n.reason, n.updated_at, n.ended_at, ",
             $wake_at,
             "
     FROM (
@@ -80,11 +82,20 @@ macro_rules! new_rows {
             unnest($27::text[]) AS status, unnest($28::bool[]) AS paused,
             unnest($29::text[]) AS step, unnest($30::text[]) AS reason,
             unnest($31::timestamptz[]) AS updated_at, unnest($32::timestamptz[]) AS ended_at,
-            unnest($33::timestamptz[]) AS wake_at
+            unnest($33::timestamptz[]) AS wake_at",
+            $more,
+            "
     ) n
     WHERE (SELECT holds FROM fence)
 )"
         )
+    };
+}
+
+/// Whether a new saga has no keys or waits for them.
+macro_rules! waits {
+    () => {
+        "n.lock_keys IS NULL OR (n.saga_id IN (SELECT w.saga_id FROM waits w)) IS TRUE"
     };
 }
 
@@ -110,21 +121,21 @@ pub(super) const FAST_APPEND: &str =
 /// Appends, and makes sagas without idempotency keys.
 pub(super) const FAST_BATCH: &str = fenced!(
     chunks_and_rows!("$34"),
-    new_rows!("n.wake_at"),
+    new_rows!("", "n.status", "n.wake_at"),
     "\nSELECT holds, true, NULL::text[] FROM fence"
 );
 
 /// Appends, and makes sagas, some with idempotency keys.
 pub(super) const FAST_BATCH_WITH_KEYS: &str = fenced!(
     chunks_and_rows!("$36"),
-    new_rows!("n.wake_at"),
+    new_rows!("", "n.status", "n.wake_at"),
     new_keys!(),
     "\nSELECT holds, true, NULL::text[] FROM fence"
 );
 
 /// The same in a transaction that has locked all its keys: takes the tickets of the sagas $41
-/// away, and gives those of new sagas ($36 to $40), with tokens where all keys of the saga are
-/// free. What is first now in a queue may be a saga of another owner; it is to be woken by a later
+/// away, and gives those of new sagas ($36 to $40), with tokens and the status $43 where all keys of
+/// the saga are free. What is first now in a queue may be a saga of another owner; it is to be woken by a later
 /// statement, since this one may bring its row up to date as well, and would do one of both only.
 /// Answers these sagas, whether they have no keys but those that were freed, and what was granted.
 pub(super) const FAST_BATCH_WITH_TICKETS: &str = fenced!(
@@ -171,8 +182,9 @@ pub(super) const FAST_BATCH_WITH_TICKETS: &str = fenced!(
     RETURNING t.saga_id, t.lock_key, t.token
 )",
     new_rows!(
-        "CASE WHEN n.lock_keys IS NULL OR (n.saga_id IN (SELECT w.saga_id FROM waits w)) IS TRUE
-            THEN n.wake_at END"
+        ", unnest($43::text[]) AS granted",
+        concat!("CASE WHEN ", waits!(), " THEN n.status ELSE n.granted END"),
+        concat!("CASE WHEN ", waits!(), " THEN n.wake_at END")
     ),
     new_keys!(),
     "
@@ -250,7 +262,8 @@ impl<'b> Fast<'b> {
         released: &'q [&'b str],
     ) -> Query<'q> {
         let query = self.bind_appends(leases.bind(sqlx::query(FAST_BATCH_WITH_TICKETS)));
-        tickets.bind_with_takers(self.bind_news(query)).bind(released).bind(&self.known)
+        let query = tickets.bind_with_takers(self.bind_news(query)).bind(released);
+        query.bind(&self.known).bind(self.accepts.granted())
     }
 
     fn bind_appends<'q>(&'q self, query: Query<'q>) -> Query<'q> {

@@ -106,7 +106,7 @@ WHERE s.saga_id = ANY($1::text[]) AND (s.ended_at IS NULL) IS TRUE
 RETURNING s.partition, s.saga_id";
 
 /// Raises the tokens of all keys of those of the sagas $1 that are first in all their queues, notes
-/// them on the tickets, and takes these sagas into memory.
+/// them on the tickets, and takes these sagas into memory, with the statuses $2 where there is one.
 pub(super) const GRANT: &str = concat!(
     "WITH first AS (
     SELECT t.saga_id, t.lock_key, t.ticket
@@ -118,8 +118,10 @@ pub(super) const GRANT: &str = concat!(
         WHERE mine.saga_id = w.saga_id
     )
 ), loaded AS (
-    UPDATE saga SET wake_at = NULL
-    WHERE saga_id = ANY(ARRAY(SELECT saga_id FROM first)) AND (ended_at IS NULL) IS TRUE
+    UPDATE saga s SET wake_at = NULL, status = coalesce(w.status, s.status)
+    FROM unnest($1::text[], $2::text[]) AS w (saga_id, status)
+    WHERE s.saga_id = w.saga_id AND (w.saga_id IN (SELECT saga_id FROM first)) IS TRUE
+        AND (s.ended_at IS NULL) IS TRUE
 ), raised AS (
     UPDATE lock_fence f SET token = 1 + greatest(f.token, ",
     token_floor!(),
@@ -151,7 +153,7 @@ impl<'b> NewTickets<'b> {
         let mut seen: HashSet<&str> = HashSet::new();
         for new in accepts {
             let keys = || new.lock_keys.iter().map(LockKey::as_str);
-            let may_take = new.grant && !keys().any(|key| seen.contains(key));
+            let may_take = new.grant.is_some() && !keys().any(|key| seen.contains(key));
             seen.extend(keys());
             for key in keys() {
                 wanted.keys.push(key);

@@ -24,7 +24,9 @@ use crate::version::Version;
 /// All sagas in one PostgreSQL database, shared by any number of coordinators.
 #[derive(Debug)]
 pub struct PostgresStore {
-    /// Writes and loads of sagas.
+    /// Batches. Its connections belong to the runtime that writes, whose reactor wakes it.
+    pub(super) writes: Pool,
+    /// Loads of sagas, and writes that are no batches.
     pub(super) hot: Pool,
     /// Lists, definitions, participants.
     pub(super) lists: Pool,

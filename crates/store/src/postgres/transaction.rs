@@ -99,8 +99,9 @@ async fn fast_statements(
     let accepts = batch.accepts.iter().map(created).collect();
     let mut written = Written { accepts, ..Written::default() };
     written.woken = wake(session, answer).await.map_err(Stop::before_commit)?;
-    let waiting = ids(batch.grants.iter().map(|grant| &grant.saga_id));
-    grant(session, batch, &waiting, &mut written).await.map_err(Stop::before_commit)?;
+    grant(session, batch, asked(batch).collect(), &mut written)
+        .await
+        .map_err(Stop::before_commit)?;
     settle(session, &batch.settles).await.map_err(Stop::before_commit)?;
     Ok(written)
 }
@@ -158,8 +159,8 @@ async fn statements(
         let rows = session.fetch(query).await.map_err(Stop::before_commit)?;
         check(&rows)?;
     }
-    let sagas = to_be_granted(batch, &written);
-    grant(session, batch, &sagas, &mut written).await.map_err(Stop::before_commit)?;
+    let asking = to_be_granted(batch, &written);
+    grant(session, batch, asking, &mut written).await.map_err(Stop::before_commit)?;
     settle(session, &batch.settles).await.map_err(Stop::before_commit)?;
     Ok(written)
 }
@@ -230,30 +231,37 @@ async fn accept(
     outcomes.ok_or_else(|| Stop::Conflict(Failure::Conflict(DELETED_MEANWHILE.into())))
 }
 
+/// A saga that asks for its keys, and its status if it gets them; none: as it is.
+type Asking<'b> = (&'b str, Option<&'static str>);
+
+fn asked(batch: &Batch) -> impl Iterator<Item = Asking<'_>> {
+    batch.grants.iter().map(|grant| (grant.saga_id.as_str(), None))
+}
+
 /// New sagas that were made and ask for their keys at once, and those in `batch.grants`.
-fn to_be_granted<'b>(batch: &'b Batch, written: &Written) -> Vec<&'b str> {
+fn to_be_granted<'b>(batch: &'b Batch, written: &Written) -> Vec<Asking<'b>> {
     let created = |outcome: &AcceptOutcome| matches!(outcome, AcceptOutcome::Created { .. });
     let new = batch
         .accepts
         .iter()
         .zip(&written.accepts)
-        .filter(|(new, outcome)| new.grant && !new.lock_keys.is_empty() && created(outcome));
-    let mut sagas = ids(new.map(|(new, _)| &new.saga_id));
-    sagas.extend(ids(batch.grants.iter().map(|grant| &grant.saga_id)));
-    sagas
+        .filter(|(new, outcome)| !new.lock_keys.is_empty() && created(outcome))
+        .filter_map(|(new, _)| Some((new.saga_id.as_str(), Some(new.grant?.as_str()))));
+    new.chain(asked(batch)).collect()
 }
 
 /// Grants the keys of these sagas, where free.
 async fn grant(
     session: &mut Session<'_>,
     batch: &Batch,
-    sagas: &[&str],
+    asking: Vec<Asking<'_>>,
     written: &mut Written,
 ) -> Result<(), Failure> {
-    if sagas.is_empty() {
+    if asking.is_empty() {
         return Ok(());
     }
-    let rows = session.fetch(sqlx::query(GRANT).bind(sagas)).await?;
+    let (sagas, statuses): (Vec<_>, Vec<_>) = asking.into_iter().unzip();
+    let rows = session.fetch(sqlx::query(GRANT).bind(&sagas).bind(&statuses)).await?;
     failpoint!("postgres.batch.granted");
     let mut granted = tokens_of(&rows)?;
     let mut take = |saga_id: &SagaId| -> Option<Vec<Token>> { granted.remove(saga_id.as_str()) };

@@ -53,7 +53,7 @@ impl Stop {
 impl PostgresStore {
     pub(super) async fn write_batch(&self, batch: &Batch) -> Result<Written, WriteError> {
         let leases = Leases::new(&batch.leases);
-        let mut retries = self.hot.retries();
+        let mut retries = self.writes.retries();
         loop {
             match self.attempt(batch, &leases).await {
                 Ok(written) => {
@@ -73,7 +73,7 @@ impl PostgresStore {
     }
 
     async fn attempt(&self, batch: &Batch, leases: &Leases) -> Result<Written, Stop> {
-        let mut session = self.hot.session().await.map_err(Stop::Nothing)?;
+        let mut session = self.writes.session().await.map_err(Stop::Nothing)?;
         let result = if needs_transaction(batch) {
             transaction(&mut session, batch, leases, self).await
         } else {
@@ -91,7 +91,7 @@ impl PostgresStore {
     /// Says which leases are not the newest; all, if that can't be found out.
     async fn fenced(&self, batch: &Batch, leases: &Leases) -> WriteError {
         let query = || leases.bind(sqlx::query(STALE));
-        let stale: Result<Vec<Partition>, Failure> = match self.hot.fetch(query).await {
+        let stale: Result<Vec<Partition>, Failure> = match self.writes.fetch(query).await {
             Ok(rows) => rows.iter().map(|lease| row::partition(lease, 0)).collect(),
             Err(failure) => Err(failure),
         };

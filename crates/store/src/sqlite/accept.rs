@@ -127,7 +127,7 @@ fn saga_json(new: &NewSaga) -> Result<SagaJson<'_>, Failure> {
         updated_us: header.updated_at.0,
         ended_us: header.ended_at.map(|at| at.0),
         wake_us: wake_us(header),
-        grant: new.grant,
+        grant: new.grant.is_some(),
     })
 }
 

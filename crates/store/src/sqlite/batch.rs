@@ -1,7 +1,7 @@
 //! One batch in one transaction: one text of statements, then the tokens, then the commit.
 
 use amends_core::SagaId;
-use amends_core::saga::Token;
+use amends_core::saga::{Status, Token};
 use amends_ports::failpoint;
 use amends_ports::store::{
     AcceptOutcome, Append, Batch, Header, Lease, Partition, Tickets, Wake, WriteError, Written,
@@ -84,6 +84,8 @@ struct GrantJson<'a> {
     saga_id: &'a str,
     /// The token of its first key.
     first: u64,
+    /// The status that goes with them; none if it stays.
+    status: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -343,6 +345,10 @@ impl SqliteStore {
     }
 }
 
+/// A saga that is granted its keys: the place for its tokens, how many, its id, and its status if
+/// that changes.
+type Wanted<'a> = (&'a mut Option<Vec<Token>>, usize, &'a SagaId, Option<Status>);
+
 /// Gives tokens to what was granted, and says what became of each part.
 async fn written(
     plan: &Plan<'_>,
@@ -352,30 +358,31 @@ async fn written(
 ) -> Result<Written, Failure> {
     let mut accepts = plan.submissions.outcomes(answers.exists);
     let mut grants: Vec<Option<Vec<Token>>> = vec![None; batch.grants.len()];
-    let wanted: Vec<(&mut Option<Vec<Token>>, usize, &SagaId)> = {
+    let wanted: Vec<Wanted<'_>> = {
         let mut places: Vec<_> = accepts.iter_mut().map(Some).collect();
         let at_once = answers.granted_at_once.into_iter().filter_map(|index| {
             let AcceptOutcome::Created { tokens } = places.get_mut(index)?.take()? else {
                 return None;
             };
             let new = batch.accepts.get(index)?;
-            Some((tokens, new.lock_keys.len(), &new.saga_id))
+            Some((tokens, new.lock_keys.len(), &new.saga_id, new.grant))
         });
         let mut wanted: Vec<_> = at_once.collect();
         let mut places: Vec<_> = grants.iter_mut().map(Some).collect();
         wanted.extend(answers.granted.into_iter().filter_map(|(index, keys)| {
-            Some((places.get_mut(index)?.take()?, keys, &batch.grants.get(index)?.saga_id))
+            Some((places.get_mut(index)?.take()?, keys, &batch.grants.get(index)?.saga_id, None))
         }));
         wanted
     };
-    let count: usize = wanted.iter().map(|(_, keys, _)| keys).sum();
+    let count: usize = wanted.iter().map(|(_, keys, ..)| keys).sum();
     if count > 0 {
         let mut next = take_tokens(transaction, count).await?;
         let mut granted = Vec::with_capacity(wanted.len());
-        for (tokens, keys, saga_id) in wanted {
+        for (tokens, keys, saga_id, status) in wanted {
             let end = next + keys as u64;
             *tokens = Some((next..end).map(Token).collect());
-            granted.push(GrantJson { saga_id: saga_id.as_str(), first: next });
+            let status = status.map(Status::as_str);
+            granted.push(GrantJson { saga_id: saga_id.as_str(), first: next, status });
             next = end;
         }
         let granted = json_array(granted.into_iter())?;

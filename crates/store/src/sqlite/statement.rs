@@ -39,8 +39,8 @@ pub(super) const TAKE_TOKENS: &str =
 /// a saga follow one another in the order of its keys. Every ticket is there: as an insertion, the
 /// statement is sure to go from the grants to their tickets.
 pub(super) const NOTE_GRANTS: &str = "
-    UPDATE saga SET wake_us = NULL
-    WHERE saga_id IN (SELECT g.value ->> 'saga_id' FROM json_each($1) AS g);
+    UPDATE saga SET wake_us = NULL, status = coalesce(g.value ->> 'status', status)
+    FROM json_each($1) AS g WHERE saga.saga_id = g.value ->> 'saga_id';
     INSERT INTO lock_ticket (lock_key, ticket, saga_no, saga_id, partition, token, taken_us)
     SELECT t.lock_key, t.ticket, t.saga_no, t.saga_id, t.partition,
         g.value ->> 'first' - 1 + row_number() OVER (PARTITION BY g.key ORDER BY t.lock_key),

@@ -27,7 +27,7 @@ pub(crate) fn new_saga(text: &str, number: u64, wake: Wake) -> NewSaga {
         definition_version: Some(1),
         labels: BTreeMap::new(),
         lock_keys: Vec::new(),
-        grant: true,
+        grant: Some(Status::Running),
         idempotency_key: None,
         request_digest: "r".to_owned(),
         created_at: Timestamp(0),

@@ -137,7 +137,7 @@ pub(super) fn saga(saga_id: &str) -> NewSaga {
         definition_version: Some(1),
         labels: BTreeMap::new(),
         lock_keys: Vec::new(),
-        grant: true,
+        grant: Some(Status::Running),
         idempotency_key: None,
         request_digest: digest(saga_id),
         created_at: at(0),
@@ -152,6 +152,7 @@ pub(super) fn queued(saga_id: &str, keys: &[&str]) -> NewSaga {
     NewSaga {
         lock_keys: keys.iter().map(|text| key(text)).collect(),
         header: Header { wake: Wake::Parked, ..header(Status::Queued) },
+        grant: Some(Status::Queued),
         ..saga(saga_id)
     }
 }

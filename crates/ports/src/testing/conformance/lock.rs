@@ -68,9 +68,10 @@ pub async fn a_grant_takes_the_saga_into_memory(store: Arc<dyn Store>) {
         new.header.wake = Wake::Parked;
         new
     };
-    assert!(tokens(world.accept(parked("at-once", true)).await).is_some());
-    assert_eq!(tokens(world.accept(parked("asks", false)).await), None);
-    assert_eq!(tokens(world.accept(parked("waits", false)).await), None);
+    let at_once = Some(Status::Running);
+    assert!(tokens(world.accept(parked("at-once", at_once)).await).is_some());
+    assert_eq!(tokens(world.accept(parked("asks", None)).await), None);
+    assert_eq!(tokens(world.accept(parked("waits", None)).await), None);
     assert!(world.ask("asks").await.is_some());
     let mut found = Vec::new();
     for lease in &world.leases {
@@ -81,10 +82,30 @@ pub async fn a_grant_takes_the_saga_into_memory(store: Arc<dyn Store>) {
     assert_eq!(found, ["asks", "at-once"]);
 }
 
+/// What was granted its keys at once has the status that goes with them, by the short way and by
+/// the careful one; what waits for them has its own.
+pub async fn a_grant_at_once_sets_the_status(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let asks = |name: &str| NewSaga { grant: Some(Status::Running), ..queued(name, &["k"]) };
+    let old = asks("old");
+    assert!(tokens(world.accept(old.clone()).await).is_some());
+    assert_eq!(tokens(world.accept(asks("waits")).await), None);
+    // One that is there already makes the store take the careful way.
+    let other = NewSaga { grant: Some(Status::Running), ..queued("other", &["o"]) };
+    let mut outcomes = world.accept_all(vec![old, other]).await;
+    assert!(tokens(outcomes.remove(1)).is_some());
+    assert!(matches!(outcomes[0], AcceptOutcome::Exists { .. }));
+    for (name, status) in
+        [("old", Status::Running), ("waits", Status::Queued), ("other", Status::Running)]
+    {
+        assert_eq!(world.status(&id(name)).await, status, "{name}");
+    }
+}
+
 /// With `grant` off a saga takes its place without its keys, and gets them when it asks.
 pub async fn a_saga_that_may_not_start_holds_its_place(store: Arc<dyn Store>) {
     let world = World::new(store).await;
-    let later = NewSaga { grant: false, ..queued("later", &["k"]) };
+    let later = NewSaga { grant: None, ..queued("later", &["k"]) };
     assert_eq!(tokens(world.accept(later).await), None);
     assert_eq!(world.enter("next", &["k"]).await, None);
     assert_eq!(world.ask("next").await, None);

@@ -76,7 +76,7 @@ pub async fn a_key_tells_its_holder_and_its_queue(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     assert_eq!(world.store.lock(&key("k"), 9).await.unwrap(), None);
     let mut first = queued("h", &["k"]);
-    (first.partition, first.header.status) = (Partition(3), Status::Running);
+    (first.partition, first.grant) = (Partition(3), Some(Status::Running));
     let token = tokens(world.accept(first).await).unwrap()[0];
     for n in 0..5 {
         world.enter(&format!("w{n}"), &["j", "k"]).await;

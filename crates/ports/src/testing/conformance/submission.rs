@@ -33,6 +33,7 @@ pub async fn what_was_accepted_is_read_back(store: Arc<dyn Store>) {
         partition: Partition(3),
         labels,
         lock_keys: vec![key("a"), key("b")],
+        grant: Some(Status::Queued),
         created_at: at(7),
         header: Header {
             paused: true,

@@ -25,7 +25,11 @@ impl State {
             self.live.insert(new.saga_id.clone());
         }
         self.sagas.insert(new.saga_id.clone(), SagaRow::new(new, ticket, records));
-        let tokens = if new.grant { self.grant(&new.saga_id) } else { None };
+        let tokens = new.grant.and_then(|_| self.grant(&new.saga_id));
+        let status = new.grant.filter(|_| tokens.is_some());
+        if let (Some(status), Some(row)) = (status, self.sagas.get_mut(&new.saga_id)) {
+            row.header.status = status;
+        }
         AcceptOutcome::Created { tokens }
     }
 

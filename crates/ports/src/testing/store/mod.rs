@@ -144,7 +144,7 @@ mod tests {
             definition_version: None,
             labels: BTreeMap::new(),
             lock_keys: Vec::new(),
-            grant: false,
+            grant: None,
             idempotency_key: None,
             request_digest: String::new(),
             created_at: TestClock::ORIGIN,
