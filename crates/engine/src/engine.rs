@@ -219,21 +219,20 @@ impl Engine {
     ) -> Result<Option<SagaDetail>, store::Error> {
         const PAUSE_MAX: Duration = Duration::from_millis(500);
         let until = self.0.clock.elapsed() + at_most;
+        // Usually it is in memory.
+        if let Some(detail) = self.0.hear(saga_id, until).await {
+            return Ok(Some(detail));
+        }
+        let expected = self.0.live.expect(saga_id);
         let mut pause = Duration::from_millis(20);
         // As far as is known: a summary does not tell, and a journal is not read at every look.
         let mut is_interactive = true;
         loop {
-            let left = until.saturating_sub(self.0.clock.elapsed());
-            let (sender, receiver) = oneshot::channel();
-            if self.0.live.send(saga_id, Message::Wait(sender)).is_ok() {
-                tokio::select! {
-                    biased;
-                    answer = receiver => if let Ok(detail) = answer {
-                        return Ok(Some(detail));
-                    },
-                    () = self.0.clock.sleep(left) => return self.0.detail(saga_id).await,
-                }
+            let came = expected.came();
+            if let Some(detail) = self.0.hear(saga_id, until).await {
+                return Ok(Some(detail));
             }
+            let left = until.saturating_sub(self.0.clock.elapsed());
             // Not in memory here: it has ended, sleeps, or another coordinator drives it.
             let is_over = |status: Status| status.is_terminal() || status == Status::Suspended;
             match self.0.store.summary(saga_id).await? {
@@ -252,8 +251,13 @@ impl Engine {
                 }
                 Some(_) => {}
             }
-            self.0.clock.sleep(pause.min(left)).await;
-            pause = (pause * 2).min(PAUSE_MAX);
+            tokio::select! {
+                biased;
+                () = came => {}
+                () = self.0.clock.sleep(pause.min(left)) => {
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
+            }
         }
     }
 
@@ -358,6 +362,19 @@ impl Inner {
         if !self.draining.is_cancelled() {
             tracing::error!(?ended, "the journal writer has stopped; this is a bug; shutting down");
             self.draining.cancel();
+        }
+    }
+
+    /// What a saga in memory has to tell by `until` to those who wait for it; none if it is not in
+    /// memory, leaves it, or takes longer.
+    async fn hear(&self, saga_id: &SagaId, until: Duration) -> Option<SagaDetail> {
+        let (sender, receiver) = oneshot::channel();
+        self.live.send(saga_id, Message::Wait(sender)).ok()?;
+        let left = until.saturating_sub(self.clock.elapsed());
+        tokio::select! {
+            biased;
+            answer = receiver => answer.ok(),
+            () = self.clock.sleep(left) => None,
         }
     }
 

@@ -9,7 +9,8 @@ use amends_core::saga::{Actor, Answer, Command, Op};
 use amends_core::{SagaId, StepIndex};
 use amends_ports::store::{InboxId, Partition};
 use parking_lot::Mutex;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::ownership::Owned;
 use crate::{CommandError, CompleteError, SagaDetail};
@@ -76,10 +77,36 @@ pub(crate) enum Telling {
     Nobody,
 }
 
+/// Somebody waits for a saga to come into memory, while this lives.
+#[derive(Debug)]
+pub(crate) struct Expected<'l> {
+    live: &'l Live,
+    saga_id: &'l SagaId,
+    came: Arc<Notify>,
+}
+
+impl Expected<'_> {
+    /// Ready when it has come into memory after this call.
+    pub(crate) fn came(&self) -> Notified<'_> {
+        self.came.notified()
+    }
+}
+
+impl Drop for Expected<'_> {
+    fn drop(&mut self) {
+        let mut expected = self.live.expected.lock();
+        // The table's and this one: nobody else waits.
+        if Arc::strong_count(&self.came) == 2 {
+            expected.remove(self.saga_id);
+        }
+    }
+}
+
 /// The table of sagas in memory: at most one driver a saga.
 #[derive(Debug)]
 pub(crate) struct Live {
     shards: Vec<Mutex<HashMap<SagaId, Entry>>>,
+    expected: Mutex<HashMap<SagaId, Arc<Notify>>>,
     hasher: RandomState,
     count: AtomicUsize,
 }
@@ -88,6 +115,7 @@ impl Live {
     pub(crate) fn new() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            expected: Mutex::default(),
             hasher: RandomState::new(),
             count: AtomicUsize::new(0),
         }
@@ -117,7 +145,18 @@ impl Live {
         let (sender, receiver) = mpsc::channel(MESSAGES_MAX);
         shard.insert(saga_id.clone(), Entry { owned: Arc::clone(owned), sender });
         self.count.fetch_add(1, Ordering::Relaxed);
+        drop(shard);
+        if let Some(came) = self.expected.lock().get(saga_id) {
+            came.notify_waiters();
+        }
         Some(receiver)
+    }
+
+    /// Hears of a saga that comes into memory.
+    pub(crate) fn expect<'l>(&'l self, saga_id: &'l SagaId) -> Expected<'l> {
+        let mut expected = self.expected.lock();
+        let came = Arc::clone(expected.entry(saga_id.clone()).or_default());
+        Expected { live: self, saga_id, came }
     }
 
     /// Hands a message to a saga's driver; gives it back if there is none or it is swamped.

@@ -221,6 +221,25 @@ async fn lock_keys_serialise_first_come_first_served() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_a_saga_in_a_queue_hears_of_its_end_at_once() {
+    let participants = ScriptedParticipants::scripted(|call| {
+        let takes = if call.key.saga_id.as_str() == "s1" { 777 } else { 0 };
+        ScriptedAnswer::after(Duration::from_millis(takes), Answer::succeeded(None))
+    });
+    let world = World::new(participants);
+    let engine = world.start().await;
+    let mut document = order();
+    document["lock"] = json!({ "keys": ["sku:${input.sku}"] });
+    let order = register(&engine, &document).await;
+    start_saga(&engine, &order, "s1").await;
+    let second = start_saga(&engine, &order, "s2").await;
+    let detail = engine.wait(&second, Duration::from_mins(1)).await.unwrap().unwrap();
+    assert_eq!(detail.saga.status(), Status::Completed);
+    let late = world.clock.now().since(detail.saga.ended_at().unwrap());
+    assert!(late < Duration::from_millis(10), "{late:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_saga_that_waits_too_long_for_its_keys_ends_without_a_call() {
     let participants = ScriptedParticipants::scripted(|_| {
         ScriptedAnswer::after(Duration::from_millis(900), Answer::succeeded(None))
