@@ -235,7 +235,14 @@ impl Engine {
             let left = until.saturating_sub(self.0.clock.elapsed());
             // Not in memory here: it has ended, sleeps, or another coordinator drives it.
             let is_over = |status: Status| status.is_terminal() || status == Status::Suspended;
-            match self.0.store.summary(saga_id).await? {
+            let summary = self.0.store.summary(saga_id).await?;
+            // Whoever drives it here tells: the store is asked in case it is driven elsewhere soon.
+            if let Some((partition, _)) = &summary
+                && self.0.ownership.work_on(*partition).is_some()
+            {
+                pause = PAUSE_MAX;
+            }
+            match summary {
                 None => return Ok(None),
                 Some((_, summary)) if is_over(summary.status) => {
                     return self.0.detail(saga_id).await;

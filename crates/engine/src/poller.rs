@@ -43,17 +43,24 @@ impl Inner {
     /// Looks for due sagas and for messages, until the drain.
     pub(crate) async fn poll(self: Arc<Self>) {
         let mut in_progress = HashMap::new();
+        let mut inbox_at = Duration::ZERO;
         while !self.draining.is_cancelled() {
             let owned = self.ownership.ready();
             let leases: Vec<Lease> = owned.iter().map(|own| own.lease()).collect();
             if !leases.is_empty() {
                 self.claim_due().await;
                 self.find_strays().await;
-                self.read_inbox(&leases, &mut in_progress).await;
+                // Whoever wakes this wants due sagas found; messages have their own times.
+                if self.clock.elapsed() >= inbox_at {
+                    self.read_inbox(&leases, &mut in_progress).await;
+                    inbox_at = self.clock.elapsed() + self.config.poll_every;
+                }
             }
+            let left = inbox_at.saturating_sub(self.clock.elapsed());
+            let pause = if left.is_zero() { self.config.poll_every } else { left };
             tokio::select! {
                 biased;
-                () = self.clock.sleep(self.config.poll_every) => {}
+                () = self.clock.sleep(pause) => {}
                 () = self.wake_poller.notified() => {}
                 () = self.draining.cancelled() => {}
             }
