@@ -68,6 +68,8 @@ pub(crate) struct Inner {
     pub(crate) partitions: u16,
     pub(crate) secret: String,
     pub(crate) tasks: TaskTracker,
+    /// Where all but the journal writer runs.
+    pub(crate) runtime: Handle,
     pub(crate) draining: CancellationToken,
     /// The drain is over.
     pub(crate) ended: CancellationToken,
@@ -144,6 +146,7 @@ impl Engine {
             partitions,
             secret,
             tasks: TaskTracker::new(),
+            runtime: Handle::current(),
             draining: CancellationToken::new(),
             ended: CancellationToken::new(),
             wake_poller: Notify::new(),

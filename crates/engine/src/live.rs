@@ -95,9 +95,11 @@ impl Expected<'_> {
 impl Drop for Expected<'_> {
     fn drop(&mut self) {
         let mut expected = self.live.expected.lock();
-        // The table's and this one: nobody else waits.
-        if Arc::strong_count(&self.came) == 2 {
-            expected.remove(self.saga_id);
+        if let Some((_, waiting)) = expected.get_mut(self.saga_id) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                expected.remove(self.saga_id);
+            }
         }
     }
 }
@@ -106,7 +108,8 @@ impl Drop for Expected<'_> {
 #[derive(Debug)]
 pub(crate) struct Live {
     shards: Vec<Mutex<HashMap<SagaId, Entry>>>,
-    expected: Mutex<HashMap<SagaId, Arc<Notify>>>,
+    /// Who waits for a saga, and how many those are.
+    expected: Mutex<HashMap<SagaId, (Arc<Notify>, usize)>>,
     hasher: RandomState,
     count: AtomicUsize,
 }
@@ -146,7 +149,7 @@ impl Live {
         shard.insert(saga_id.clone(), Entry { owned: Arc::clone(owned), sender });
         self.count.fetch_add(1, Ordering::Relaxed);
         drop(shard);
-        if let Some(came) = self.expected.lock().get(saga_id) {
+        if let Some((came, _)) = self.expected.lock().get(saga_id) {
             came.notify_waiters();
         }
         Some(receiver)
@@ -155,8 +158,9 @@ impl Live {
     /// Hears of a saga that comes into memory.
     pub(crate) fn expect<'l>(&'l self, saga_id: &'l SagaId) -> Expected<'l> {
         let mut expected = self.expected.lock();
-        let came = Arc::clone(expected.entry(saga_id.clone()).or_default());
-        Expected { live: self, saga_id, came }
+        let (came, waiting) = expected.entry(saga_id.clone()).or_default();
+        *waiting += 1;
+        Expected { live: self, saga_id, came: Arc::clone(came) }
     }
 
     /// Hands a message to a saga's driver; gives it back if there is none or it is swamped.

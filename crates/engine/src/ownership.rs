@@ -340,7 +340,7 @@ impl Inner {
     pub(crate) fn take(self: &Arc<Self>, lease: Lease) {
         let own = self.ownership.begin(lease);
         let inner = Arc::clone(self);
-        self.tasks.spawn(async move {
+        let taking = async move {
             let lost = own.lost().clone();
             tokio::select! {
                 biased;
@@ -355,7 +355,9 @@ impl Inner {
                     }
                 }
             }
-        });
+        };
+        // The writer takes partitions, too, and must not have to run their sagas.
+        self.tasks.spawn_on(taking, &self.runtime);
     }
 
     /// Drives the sagas of a partition that count as in memory, but for those that `is_driven`.
