@@ -41,7 +41,7 @@ pub struct NewSaga {
     /// Its lock keys, sorted, each once. It takes a ticket for each, in this transaction.
     pub lock_keys: Vec<LockKey>,
     /// Its lock keys are granted at once if they are free (see [`Grant`]), and its row then has this
-    /// status; none if it does not ask yet.
+    /// status, of which its facts tell with the next write only; none if it does not ask yet.
     pub grant: Option<Status>,
     /// The caller's `Idempotency-Key`.
     pub idempotency_key: Option<String>,

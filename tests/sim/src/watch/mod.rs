@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use amends_core::SagaId;
 use amends_core::definition::{Definition, Digest, OnLost};
-use amends_core::saga::{Event, Record};
+use amends_core::saga::{Event, Record, Status};
 use amends_ports::OutgoingCall;
 use amends_ports::store::{AcceptOutcome, Append, Lease, NewSaga, StoredSaga, Tickets};
 use amends_ports::testing::Commit;
@@ -90,7 +90,9 @@ impl Watch {
         for (new, outcome) in commit.batch.accepts.iter().zip(&commit.written.accepts) {
             if let AcceptOutcome::Created { tokens } = outcome {
                 let lease = leases.iter().find(|lease| lease.partition == new.partition);
-                self.accepted(new, lease.copied(), commit);
+                // Its row tells of the grant at once, its facts with the next write.
+                let granted = new.grant.filter(|_| tokens.is_some());
+                self.accepted(new, granted, lease.copied(), commit);
                 if let Some(tokens) = tokens {
                     self.broken.extend(self.queues.granted(&new.saga_id, tokens));
                 }
@@ -103,7 +105,13 @@ impl Watch {
         }
     }
 
-    fn accepted(&mut self, new: &NewSaga, lease: Option<Lease>, commit: &Commit<'_>) {
+    fn accepted(
+        &mut self,
+        new: &NewSaga,
+        granted: Option<Status>,
+        lease: Option<Lease>,
+        commit: &Commit<'_>,
+    ) {
         let id = &new.saga_id;
         let records = commit.records(id, 0);
         let Some((Record { at, event: Event::Accepted(accepted) }, rest)) = records.split_first()
@@ -121,6 +129,7 @@ impl Watch {
         }
         self.queues.enter(id, &new.lock_keys);
         self.fold(id, rest, lease, commit);
+        self.check_row(id, granted, commit);
     }
 
     fn appended(&mut self, append: &Append, lease: Option<Lease>, commit: &Commit<'_>) {
@@ -131,11 +140,8 @@ impl Watch {
         }
         if !records.is_empty() {
             self.fold(id, records, lease, commit);
-        } else if let Some(saga) = self.sagas.get(id)
-            && commit.status(id) != Some(saga.status())
-        {
-            self.broken.push(format!("S2: the row of {id} says {:?}", commit.status(id)));
         }
+        self.check_row(id, None, commit);
         let Some(saga) = self.sagas.get(id) else { return };
         match append.tickets {
             Tickets::Keep => {}
@@ -182,12 +188,18 @@ impl Watch {
         if saga.may_release() {
             self.queues.lets_go(id);
         }
-        if commit.status(id) != Some(saga.status()) {
-            let (row, facts) = (commit.status(id), saga.status());
-            self.broken.push(format!("S2: the row of {id} says {row:?}, its facts {facts}"));
-        }
         if saga.end.is_some() {
             self.judge_nested(id);
+        }
+    }
+
+    /// The row says what the facts say, or the status that came with a grant.
+    fn check_row(&mut self, id: &SagaId, granted: Option<Status>, commit: &Commit<'_>) {
+        let Some(saga) = self.sagas.get(id) else { return };
+        let row = commit.status(id);
+        let facts = granted.unwrap_or_else(|| saga.status());
+        if row != Some(facts) {
+            self.broken.push(format!("S2: the row of {id} says {row:?} and should say {facts}"));
         }
     }
 
