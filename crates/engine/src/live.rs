@@ -77,6 +77,14 @@ pub(crate) enum Telling {
     Nobody,
 }
 
+/// A part of the table.
+#[derive(Debug, Default)]
+struct Shard {
+    drivers: HashMap<SagaId, Entry>,
+    /// Sagas that somebody waits for, and how many those are.
+    expected: HashMap<SagaId, (Arc<Notify>, usize)>,
+}
+
 /// Somebody waits for a saga to come into memory, while this lives.
 #[derive(Debug)]
 pub(crate) struct Expected<'l> {
@@ -94,11 +102,11 @@ impl Expected<'_> {
 
 impl Drop for Expected<'_> {
     fn drop(&mut self) {
-        let mut expected = self.live.expected.lock();
-        if let Some((_, waiting)) = expected.get_mut(self.saga_id) {
+        let mut shard = self.live.shard(self.saga_id).lock();
+        if let Some((_, waiting)) = shard.expected.get_mut(self.saga_id) {
             *waiting -= 1;
             if *waiting == 0 {
-                expected.remove(self.saga_id);
+                shard.expected.remove(self.saga_id);
             }
         }
     }
@@ -107,9 +115,7 @@ impl Drop for Expected<'_> {
 /// The table of sagas in memory: at most one driver a saga.
 #[derive(Debug)]
 pub(crate) struct Live {
-    shards: Vec<Mutex<HashMap<SagaId, Entry>>>,
-    /// Who waits for a saga, and how many those are.
-    expected: Mutex<HashMap<SagaId, (Arc<Notify>, usize)>>,
+    shards: Vec<Mutex<Shard>>,
     hasher: RandomState,
     count: AtomicUsize,
 }
@@ -118,13 +124,12 @@ impl Live {
     pub(crate) fn new() -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            expected: Mutex::default(),
             hasher: RandomState::new(),
             count: AtomicUsize::new(0),
         }
     }
 
-    fn shard(&self, saga_id: &SagaId) -> &Mutex<HashMap<SagaId, Entry>> {
+    fn shard(&self, saga_id: &SagaId) -> &Mutex<Shard> {
         #[expect(clippy::cast_possible_truncation, reason = "only the low bits are used")]
         let hash = self.hasher.hash_one(saga_id) as usize;
         &self.shards[hash % SHARDS]
@@ -142,14 +147,13 @@ impl Live {
         owned: &Arc<Owned>,
     ) -> Option<mpsc::Receiver<Message>> {
         let mut shard = self.shard(saga_id).lock();
-        if shard.contains_key(saga_id) {
+        if shard.drivers.contains_key(saga_id) {
             return None;
         }
         let (sender, receiver) = mpsc::channel(MESSAGES_MAX);
-        shard.insert(saga_id.clone(), Entry { owned: Arc::clone(owned), sender });
+        shard.drivers.insert(saga_id.clone(), Entry { owned: Arc::clone(owned), sender });
         self.count.fetch_add(1, Ordering::Relaxed);
-        drop(shard);
-        if let Some((came, _)) = self.expected.lock().get(saga_id) {
+        if let Some((came, _)) = shard.expected.get(saga_id) {
             came.notify_waiters();
         }
         Some(receiver)
@@ -157,8 +161,8 @@ impl Live {
 
     /// Hears of a saga that comes into memory.
     pub(crate) fn expect<'l>(&'l self, saga_id: &'l SagaId) -> Expected<'l> {
-        let mut expected = self.expected.lock();
-        let (came, waiting) = expected.entry(saga_id.clone()).or_default();
+        let mut shard = self.shard(saga_id).lock();
+        let (came, waiting) = shard.expected.entry(saga_id.clone()).or_default();
         *waiting += 1;
         Expected { live: self, saga_id, came: Arc::clone(came) }
     }
@@ -166,7 +170,7 @@ impl Live {
     /// Hands a message to a saga's driver; gives it back if there is none or it is swamped.
     pub(crate) fn send(&self, saga_id: &SagaId, message: Message) -> Result<(), Message> {
         let shard = self.shard(saga_id).lock();
-        match shard.get(saga_id) {
+        match shard.drivers.get(saga_id) {
             None => Err(message),
             Some(entry) => {
                 entry.sender.try_send(message).map_err(mpsc::error::TrySendError::into_inner)
@@ -178,7 +182,7 @@ impl Live {
     /// would take the word with it when it goes.
     pub(crate) fn tell_woken(&self, saga_id: &SagaId, owned: &Arc<Owned>) -> Telling {
         let shard = self.shard(saga_id).lock();
-        let Some(entry) = shard.get(saga_id) else { return Telling::Nobody };
+        let Some(entry) = shard.drivers.get(saga_id) else { return Telling::Nobody };
         let is_told =
             Arc::ptr_eq(&entry.owned, owned) && entry.sender.try_send(Message::Woken).is_ok();
         if is_told { Telling::Told } else { Telling::Later }
@@ -203,13 +207,13 @@ impl Live {
     /// its senders see that.
     pub(crate) fn remove(&self, saga_id: &SagaId, owned: &Arc<Owned>) {
         let mut shard = self.shard(saga_id).lock();
-        if shard.get(saga_id).is_some_and(|entry| Arc::ptr_eq(&entry.owned, owned)) {
+        if shard.drivers.get(saga_id).is_some_and(|entry| Arc::ptr_eq(&entry.owned, owned)) {
             self.forget(&mut shard, saga_id);
         }
     }
 
-    fn forget(&self, shard: &mut HashMap<SagaId, Entry>, saga_id: &SagaId) {
-        if shard.remove(saga_id).is_some() {
+    fn forget(&self, shard: &mut Shard, saga_id: &SagaId) {
+        if shard.drivers.remove(saga_id).is_some() {
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -221,7 +225,8 @@ impl Live {
         let mut held = BTreeMap::new();
         for shard in &self.shards {
             let shard = shard.lock();
-            let own = shard.iter().filter(|(_, entry)| entry.owned.partition() == partition);
+            let own =
+                shard.drivers.iter().filter(|(_, entry)| entry.owned.partition() == partition);
             held.extend(own.map(|(id, entry)| (id.clone(), entry.sender.clone())));
         }
         for sender in held.values() {

@@ -333,17 +333,14 @@ impl Inner {
             let started = match (&written, work) {
                 (Ok(AcceptOutcome::Created { tokens }), Some(work)) => {
                     let status = granted.filter(|_| tokens.is_some());
-                    inner.starting(work, saga, handled, header, status)
+                    let started = inner.starting(work, saga, handled, header, status);
+                    started.map(|(driver, first)| (driver, first, tokens.clone()))
                 }
                 _ => None,
             };
             failpoint!("engine.submit.before-answer");
-            let tokens = match &written {
-                Ok(AcceptOutcome::Created { tokens }) => tokens.clone(),
-                Ok(AcceptOutcome::Exists { .. }) | Err(_) => None,
-            };
             let _ = sender.send(written);
-            if let Some((driver, first)) = started {
+            if let Some((driver, first, tokens)) = started {
                 driver.run(first, tokens).await;
             }
         });
