@@ -19,11 +19,12 @@ use amends_core::{DefinitionName, LockKey, SagaId};
 use amends_ports::store::{
     AcceptOutcome, Append, Batch, CoordinatorId, Lease, NewSaga, Partition, Tickets,
 };
+use amends_ports::testing::header;
 use amends_ports::{Clock as _, Ids as _, Store as _, SystemClock, SystemIds};
 use amends_store::postgres::{PostgresOptions, PostgresStore};
 use amends_testbed::{Postgres, PostgresOptions as ServerOptions};
 use futures_util::future::try_join_all;
-use rate::{FACTS, header};
+use rate::FACTS;
 use tokio::time::Instant;
 
 /// What comes before anything is counted: connections, plans, first pages.

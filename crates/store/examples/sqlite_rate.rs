@@ -13,9 +13,10 @@ use amends_core::definition::Digest;
 use amends_core::saga::Status;
 use amends_core::{DefinitionName, SagaId, Timestamp};
 use amends_ports::store::{Append, Batch, CoordinatorId, Lease, NewSaga, Partition, Tickets};
+use amends_ports::testing::header;
 use amends_ports::{Ids as _, Store as _, SystemIds};
 use amends_store::sqlite::{SqliteOptions, SqliteStore};
-use rate::{FACTS, header};
+use rate::FACTS;
 
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 

@@ -131,7 +131,7 @@ async fn far_off(stage: Arc<Stage>) -> anyhow::Result<()> {
     let call = &saga["steps"][0]["calls"][0];
     let at = call["next_attempt_at"].as_str().context("no next attempt")?;
     let seconds = seconds_between(saga["updated_at"].as_str().unwrap_or_default(), at)?;
-    ensure!((9.0..=30.0).contains(&seconds), "after {seconds} s instead of 10: {saga:#}");
+    ensure!((9.0..=11.0).contains(&seconds), "after {seconds} s instead of 10: {saga:#}");
     let cancel = stage.client.post(&format!("/v1/sagas/{id}/cancel"), &json!({})).await?;
     ensure!(cancel.status == 200, "{}", cancel.text);
     stage.client.until_status(&id, "compensated", SOON).await.map(drop)

@@ -159,16 +159,7 @@ pub(super) fn queued(saga_id: &str, keys: &[&str]) -> NewSaga {
 
 /// A header of this status; live ones are in memory.
 pub(super) fn header(status: Status) -> Header {
-    let ended = status.is_terminal();
-    Header {
-        status,
-        paused: false,
-        step: None,
-        reason: None,
-        updated_at: at(1),
-        ended_at: ended.then(|| at(1)),
-        wake: if ended { Wake::Parked } else { Wake::InMemory },
-    }
+    crate::testing::header(status, at(1))
 }
 
 /// Facts without a change of the row.
