@@ -273,12 +273,18 @@ impl Server {
 impl Drop for Server {
     #[expect(clippy::print_stderr, reason = "what a failed test has to show")]
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{}", self.log_tail());
-            if std::env::var_os("AMENDS_TEST_KEEP").is_some() {
-                self.home.disable_cleanup(true);
-                eprintln!("AMENDS_TEST_KEEP: all of it stays in {}", self.home.path().display());
-            }
+        if !std::thread::panicking() {
+            return;
+        }
+        let log = self.log_tail();
+        // What can't be shown, since the disk is full, must not hide what failed.
+        let _ = std::panic::catch_unwind(|| eprintln!("{log}"));
+        if std::env::var_os("AMENDS_TEST_KEEP").is_some() {
+            self.home.disable_cleanup(true);
+            let kept = self.home.path().display().to_string();
+            let _ = std::panic::catch_unwind(|| {
+                eprintln!("AMENDS_TEST_KEEP: all of it stays in {kept}");
+            });
         }
     }
 }
