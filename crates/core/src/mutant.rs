@@ -91,6 +91,8 @@ mutants! {
     RefusedIsDone => "refused-is-done";
     /// Sagas whose claim was not answered are not looked for.
     ClaimForgotten => "claim-forgotten";
+    /// A saga that got its lock keys from the one before it is driven by nobody.
+    SuccessorForgotten => "successor-forgotten";
 }
 
 #[cfg(amends_mutants)]

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::engine::Inner;
 use crate::live::{CommandReply, CompleteReply, Message};
 use crate::message::InboxMessage;
-use crate::poller;
+use crate::poller::{self, News};
 use crate::{CommandError, CompleteError, Engine, SagaDetail};
 
 /// Pause before a saga that is between memory and store is looked for again.
@@ -192,7 +192,10 @@ impl Inner {
         let (inner, saga_id) = (Arc::clone(self), saga_id.clone());
         let claiming = self.tasks.spawn(async move {
             match inner.store.claim_one(&[work.owned().lease()], &saga_id).await {
-                Ok(Some(stored)) => inner.adopt(work, stored, poller::loaded, Some(message)).await,
+                Ok(Some(stored)) => {
+                    let news = Some(News::Message(message));
+                    inner.adopt(work, stored, poller::loaded, news).await;
+                }
                 // It is on its way into or out of memory.
                 Ok(None) => inner.clock.sleep(PAUSE).await,
                 Err(error) => {

@@ -175,6 +175,13 @@ pub(crate) struct WaitingChange {
 }
 
 impl Waiting {
+    /// The lease on a partition that the batch relied on.
+    pub(crate) fn owned(&self, partition: Partition) -> Option<&Arc<Owned>> {
+        let of_changes = self.changes.iter().map(|change| &change.owned);
+        let of_accepts = self.accepts.iter().filter_map(|(owned, _)| owned.as_ref());
+        of_changes.chain(of_accepts).find(|own| own.partition() == partition)
+    }
+
     /// The whole again, to be written another time.
     pub(crate) fn with(self, batch: Batch) -> Gathered {
         let accepts = self.accepts.into_iter().zip(batch.accepts);

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use amends_core::saga::{Input, Saga};
+use amends_core::saga::{Input, Saga, Token};
 use amends_core::{SagaId, Timestamp};
-use amends_ports::store::{self, InboxId, InboxItem, Lease, StoredSaga, Tickets, Wake};
+use amends_ports::store::{self, InboxId, InboxItem, Lease, StoredSaga, Successor, Tickets, Wake};
 use tokio::sync::oneshot;
 
 use crate::driver;
@@ -28,6 +28,14 @@ pub(crate) fn recovered(epoch: u64) -> Input {
 /// It had left memory, or was never driven.
 pub(crate) fn loaded(epoch: u64) -> Input {
     Input::Loaded { epoch }
+}
+
+/// What a saga that comes into memory hears first.
+pub(crate) enum News {
+    /// Somebody wants something of it.
+    Message(Message),
+    /// Its lock keys were granted.
+    Granted(Vec<Token>),
 }
 
 /// Sagas taken into memory by one read.
@@ -117,14 +125,20 @@ impl Inner {
         }
     }
 
-    /// Drives a saga as its journal tells it, and tells it `message` before anything else: a saga
-    /// for which nothing is due would leave memory again before a message that comes after it.
+    /// Drives a saga that got its lock keys from the one before it. If it does not want them any
+    /// more, or has a driver that does not know of them, it asks again when it wants them.
+    pub(crate) async fn follow(self: Arc<Self>, work: Work, Successor { saga, tokens }: Successor) {
+        self.adopt(work, saga, loaded, Some(News::Granted(tokens))).await;
+    }
+
+    /// Drives a saga as its journal tells it, and tells it `news` before anything else: a saga for
+    /// which nothing is due would leave memory again before a message that comes after it.
     pub(crate) async fn adopt(
         self: &Arc<Self>,
         work: Work,
         stored: StoredSaga,
         found: Found,
-        message: Option<Message>,
+        news: Option<News>,
     ) {
         let mut pause = Duration::from_millis(20);
         let definition = loop {
@@ -164,6 +178,11 @@ impl Inner {
             // It has ended: whatever woke it came too late.
             return;
         };
+        let (message, tokens) = match news {
+            Some(News::Message(message)) => (Some(message), None),
+            Some(News::Granted(tokens)) => (None, Some(tokens).filter(|_| saga.waits_for_lock())),
+            None => (None, None),
+        };
         // A driver that is just leaving memory is told that the row was set back; one that has
         // left has given the place free. One under a lease that is over is waited for: it drives
         // nothing any more, but may not have been told so yet.
@@ -176,7 +195,7 @@ impl Inner {
                         if let Some(message) = message {
                             let _ = self.live.send(&stored.saga_id, message);
                         }
-                        self.tasks.spawn(driver.run(handled, None));
+                        self.tasks.spawn(driver.run(handled, tokens));
                     }
                     return;
                 }
@@ -224,7 +243,7 @@ impl Inner {
             };
             match self.store.claim_one(&[work.owned().lease()], &item.saga_id).await {
                 Ok(Some(stored)) => {
-                    self.adopt(work, stored, loaded, Some(message)).await;
+                    self.adopt(work, stored, loaded, Some(News::Message(message))).await;
                     return true;
                 }
                 Ok(None) => {}

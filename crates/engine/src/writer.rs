@@ -164,7 +164,16 @@ fn drop_lost(gathered: &mut Gathered) {
 }
 
 /// Tells everyone what was written.
-fn answer(inner: &Inner, waiting: Waiting, written: Written) {
+fn answer(inner: &Arc<Inner>, waiting: Waiting, written: Written) {
+    for successor in written.successors {
+        // Counted as work before who released is told, so that a hand-over waits for it.
+        let owned = waiting.owned(successor.saga.partition);
+        let is_wanted = |own: &&Arc<Owned>| !own.is_lost() && !Mutant::SuccessorForgotten.is_on();
+        if let Some(own) = owned.filter(is_wanted) {
+            let following = Arc::clone(inner).follow(own.work(), successor);
+            inner.tasks.spawn_on(following, &inner.runtime);
+        }
+    }
     for ((_, reply), outcome) in waiting.accepts.into_iter().zip(written.accepts) {
         let _ = reply.send(Ok(outcome));
     }

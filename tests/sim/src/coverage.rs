@@ -38,6 +38,7 @@ pub const SOMETIMES: &[&str] = &[
     "outsider has a key",
     "forced release",
     "lock wait passed",
+    "keys handed on",
     "replaced",
     "resolved as succeeded",
     "resolved as failed",

@@ -6,7 +6,7 @@ use amends_core::definition::Digest;
 use amends_core::saga::{Status, Token};
 use amends_core::{DefinitionName, LockKey, SagaId, StepId, Timestamp};
 
-use super::{InboxId, Lease, Partition, Tickets};
+use super::{InboxId, Lease, Partition, StoredSaga, Tickets};
 
 /// Changes of many sagas that are written together.
 #[derive(Clone, Debug, Default)]
@@ -143,6 +143,20 @@ pub struct Written {
     /// were put at the end of queues without anybody else: their wake-up time was set to now in the
     /// same transaction, before the grants.
     pub woken: Vec<(Partition, SagaId)>,
+    /// Those of them that were granted their keys instead, in the same transaction, and are in
+    /// memory now.
+    pub successors: Vec<Successor>,
+}
+
+/// A saga that got its keys from the one before it, so that nobody has to find it first. It may
+/// be so for those in a partition with a lease in the batch that the batch does not name itself;
+/// for others, and where a key of theirs is not one of the batch, the owner is woken.
+#[derive(Clone, Debug)]
+pub struct Successor {
+    /// As it is stored.
+    pub saga: StoredSaga,
+    /// In order of its keys.
+    pub tokens: Vec<Token>,
 }
 
 /// What became of a submission.

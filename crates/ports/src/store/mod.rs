@@ -16,7 +16,9 @@ use amends_core::saga::{JournalFormat, Status};
 use amends_core::{DefinitionName, LockKey, ParticipantName, SagaId, Timestamp};
 use async_trait::async_trait;
 
-pub use batch::{AcceptOutcome, Append, Batch, Grant, Header, NewSaga, Settle, Wake, Written};
+pub use batch::{
+    AcceptOutcome, Append, Batch, Grant, Header, NewSaga, Settle, Successor, Wake, Written,
+};
 pub use error::{Error, WriteError};
 pub use lease::{CoordinatorId, Epoch, Lease, Member, Partition};
 pub use lock::{LockHolder, LockPlace, LockQueue, LockSummary, PLACES_MAX, SagaLock, Tickets};

@@ -229,8 +229,7 @@ impl Loaded {
     /// Reads rows of id, partition, definition and a chunk of facts, each saga's together.
     fn read(rows: &[PgRow]) -> Result<Self, Failure> {
         let mut loaded = Self::default();
-        let same = |a: &PgRow, b: &PgRow| matches!((row::get::<&str>(a, 0), row::get::<&str>(b, 0)), (Ok(a), Ok(b)) if a == b);
-        for chunks in rows.chunk_by(same) {
+        for chunks in rows.chunk_by(is_same_saga) {
             let saga_id = row::saga_id(&chunks[0], 0)?;
             loaded.last = Some(saga_id.clone());
             match saga_of(chunks) {
@@ -243,6 +242,11 @@ impl Loaded {
         }
         Ok(loaded)
     }
+}
+
+/// Whether two rows that begin with an id are of one saga.
+pub(super) fn is_same_saga(a: &PgRow, b: &PgRow) -> bool {
+    matches!((row::get::<&str>(a, 0), row::get::<&str>(b, 0)), (Ok(a), Ok(b)) if a == b)
 }
 
 /// One saga from its chunks, of which there is at least one.

@@ -10,12 +10,14 @@ use std::hash::Hash;
 
 use amends_core::saga::Token;
 use amends_core::{LockKey, SagaId};
-use amends_ports::store::NewSaga;
+use amends_ports::store::{Batch, NewSaga, Successor, Written};
 use sqlx::postgres::PgRow;
 
 use super::idle::token_floor;
+use super::load::{is_same_saga, saga_of};
 use super::pool::Query;
 use super::{Failure, row};
+use crate::version::report_unreadable;
 
 /// Locks the keys of $1 (one an intended ticket) and of the sagas $2 and $3, and sets tickets aside
 /// for $3, then for $1. Raises the tokens of $3. Answers the last ticket of each key.
@@ -94,16 +96,41 @@ WHERE s.saga_id = ANY($1::text[]) AND (s.ended_at IS NULL) IS TRUE
 ORDER BY s.saga_id
 FOR NO KEY UPDATE OF s";
 
-/// Wakes those of the sagas $1 that are first in all their queues.
-pub(super) const WAKE: &str = "\
-UPDATE saga s SET wake_at = now()
-WHERE s.saga_id = ANY($1::text[]) AND (s.ended_at IS NULL) IS TRUE
-    AND NOT EXISTS (
-        SELECT 1 FROM lock_ticket mine
-        JOIN lock_ticket other ON other.lock_key = mine.lock_key AND other.ticket < mine.ticket
-        WHERE mine.saga_id = s.saga_id
-    )
-RETURNING s.partition, s.saga_id";
+/// Of the sagas $1 that are first in all their queues, grants those of $2 their keys that are in a
+/// partition of $3 and need no other keys than $4, which are locked, and takes them into memory;
+/// wakes the others. Answers them all, those in memory with their chunks and tokens.
+pub(super) const FOLLOW: &str = concat!(
+    "WITH first AS (
+    SELECT s.saga_id, s.partition, s.definition,
+        s.saga_id = ANY($2::text[]) AND s.partition = ANY($3::int[])
+            AND s.lock_keys <@ $4::text[] AS is_next
+    FROM saga s
+    WHERE s.saga_id = ANY($1::text[]) AND (s.ended_at IS NULL) IS TRUE
+        AND NOT EXISTS (
+            SELECT 1 FROM lock_ticket mine
+            JOIN lock_ticket other ON other.lock_key = mine.lock_key AND other.ticket < mine.ticket
+            WHERE mine.saga_id = s.saga_id
+        )
+), moved AS (
+    UPDATE saga s SET wake_at = CASE WHEN f.is_next THEN NULL ELSE now() END
+    FROM first f WHERE s.saga_id = f.saga_id
+), raised AS (
+    UPDATE lock_fence f SET token = 1 + greatest(f.token, ",
+    token_floor!(),
+    ")
+    FROM first n JOIN lock_ticket t ON t.saga_id = n.saga_id
+    WHERE n.is_next AND f.lock_key = t.lock_key
+    RETURNING n.saga_id, f.lock_key, t.ticket, f.token
+), noted AS (
+    UPDATE lock_ticket t SET token = r.token
+    FROM raised r WHERE t.lock_key = r.lock_key AND t.ticket = r.ticket
+)
+SELECT f.saga_id, f.partition, f.definition, j.records,
+    (SELECT array_agg(r.token ORDER BY r.lock_key) FROM raised r WHERE r.saga_id = f.saga_id)
+FROM first f
+LEFT JOIN saga_journal j ON f.is_next AND j.partition = f.partition AND j.saga_id = f.saga_id
+ORDER BY f.saga_id, j.first_seq"
+);
 
 /// Raises the tokens of all keys of those of the sagas $1 that are first in all their queues, notes
 /// them on the tickets, and takes these sagas into memory, with the statuses $2 where there is one.
@@ -195,6 +222,50 @@ impl<'b> NewTickets<'b> {
     pub(super) fn bind_with_takers<'q>(&'q self, query: Query<'q>) -> Query<'q> {
         self.bind(query).bind(&self.may_take)
     }
+}
+
+/// The sagas that moved up, as parameters: all, and those of them that the batch does not name.
+pub(super) struct Followers<'b> {
+    heads: &'b [&'b str],
+    unnamed: Vec<&'b str>,
+    partitions: Vec<i32>,
+}
+
+impl<'b> Followers<'b> {
+    pub(super) fn new(batch: &Batch, heads: &'b [&'b str]) -> Self {
+        let is_named = |head: &str| {
+            batch.appends.iter().any(|append| append.saga_id.as_str() == head)
+                || batch.grants.iter().any(|grant| grant.saga_id.as_str() == head)
+        };
+        Self {
+            heads,
+            unnamed: heads.iter().copied().filter(|head| !is_named(head)).collect(),
+            partitions: batch.leases.iter().map(|lease| i32::from(lease.partition.0)).collect(),
+        }
+    }
+
+    /// Binds three parameters.
+    pub(super) fn bind<'q>(&'q self, query: Query<'q>) -> Query<'q> {
+        query.bind(self.heads).bind(&self.unnamed).bind(&self.partitions)
+    }
+}
+
+/// Reads the rows of [`FOLLOW`]. A saga that can't be read stays in memory for its next owner, as
+/// with a claim.
+pub(super) fn note_followers(rows: &[PgRow], written: &mut Written) -> Result<(), Failure> {
+    for chunks in rows.chunk_by(is_same_saga) {
+        let saga_id = row::saga_id(&chunks[0], 0)?;
+        let Some(tokens) = row::get::<Option<Vec<i64>>>(&chunks[0], 4)? else {
+            written.woken.push((row::partition(&chunks[0], 1)?, saga_id));
+            continue;
+        };
+        let tokens = tokens.into_iter().map(|token| Token(token.cast_unsigned())).collect();
+        match saga_of(chunks) {
+            Ok(saga) => written.successors.push(Successor { saga, tokens }),
+            Err(failure) => report_unreadable(&saga_id, &*failure.into_source()),
+        }
+    }
+    Ok(())
 }
 
 /// Tokens by saga, in order of its keys, from the rows of [`GRANT`].

@@ -22,7 +22,7 @@ pub const HOT: &[(&str, &str)] = &[
     ("requeue", lock::REQUEUE),
     ("release", lock::RELEASE),
     ("lock_heads", lock::LOCK_HEADS),
-    ("wake", lock::WAKE),
+    ("follow", lock::FOLLOW),
     ("grant", lock::GRANT),
     ("locks", queue::LOCKS),
     ("lock", queue::LOCK),

@@ -5,7 +5,7 @@
 use amends_core::SagaId;
 use amends_core::saga::Token;
 use amends_ports::failpoint;
-use amends_ports::store::{AcceptOutcome, Batch, NewSaga, Partition, Settle, Tickets, Written};
+use amends_ports::store::{AcceptOutcome, Batch, NewSaga, Settle, Tickets, Written};
 use sqlx::postgres::PgRow;
 
 use super::accept::{Accepts, made};
@@ -14,7 +14,8 @@ use super::fast::Fast;
 use super::inbox::SETTLE;
 use super::lease::{FENCE, Leases};
 use super::lock::{
-    GRANT, LOCK_HEADS, NewTickets, RELEASE, REQUEUE, RESERVE, WAKE, granted_at_once, ids, tokens_of,
+    FOLLOW, Followers, GRANT, LOCK_HEADS, NewTickets, RELEASE, REQUEUE, RESERVE, granted_at_once,
+    ids, note_followers, tokens_of,
 };
 use super::pool::Session;
 use super::write::{DELETED_MEANWHILE, Stop, check, outcomes};
@@ -87,7 +88,7 @@ async fn fast_statements(
     leases: &Leases,
     fast: &Fast<'_>,
 ) -> Result<Written, Stop> {
-    let tickets = reserve(session, batch).await.map_err(Stop::before_commit)?;
+    let (tickets, keys) = reserve(session, batch).await.map_err(Stop::before_commit)?;
     let released = with_tickets(batch, Tickets::Release);
     let query = fast.query_with_tickets(leases, &tickets, &released);
     let rows = session.fetch(query).await.map_err(Stop::before_commit)?;
@@ -98,7 +99,9 @@ async fn fast_statements(
         |new: &NewSaga| AcceptOutcome::Created { tokens: granted.remove(new.saga_id.as_str()) };
     let accepts = batch.accepts.iter().map(created).collect();
     let mut written = Written { accepts, ..Written::default() };
-    written.woken = wake(session, answer).await.map_err(Stop::before_commit)?;
+    lock_and_follow(session, batch, &keys, answer, &mut written)
+        .await
+        .map_err(Stop::before_commit)?;
     grant(session, batch, asked(batch).collect(), &mut written)
         .await
         .map_err(Stop::before_commit)?;
@@ -106,30 +109,39 @@ async fn fast_statements(
     Ok(written)
 }
 
-/// Wakes who is first now. Of a saga that has other keys, too, somebody else may be freeing one:
+/// Sees to who is first now. Of a saga that has other keys, too, somebody else may be freeing one:
 /// its row is locked first, so that the second one to come sees what the first one did.
-async fn wake(
+async fn lock_and_follow(
     session: &mut Session<'_>,
+    batch: &Batch,
+    keys: &[String],
     answer: &PgRow,
-) -> Result<Vec<(Partition, SagaId)>, Failure> {
+    written: &mut Written,
+) -> Result<(), Failure> {
     let heads: Vec<String> = row::get(answer, 2)?;
     let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
-    if heads.is_empty() {
-        return Ok(Vec::new());
-    }
-    if !row::get::<bool>(answer, 3)? {
+    if !heads.is_empty() && !row::get::<bool>(answer, 3)? {
         session.fetch(sqlx::query(LOCK_HEADS).bind(&heads)).await?;
     }
-    wake_all(session, &heads).await
+    follow(session, batch, keys, &heads, written).await
 }
 
-async fn wake_all(
+/// Grants the sagas that moved up their keys, or wakes them.
+async fn follow(
     session: &mut Session<'_>,
+    batch: &Batch,
+    keys: &[String],
     heads: &[&str],
-) -> Result<Vec<(Partition, SagaId)>, Failure> {
-    let rows = session.fetch(sqlx::query(WAKE).bind(heads)).await?;
+    written: &mut Written,
+) -> Result<(), Failure> {
+    if heads.is_empty() {
+        return Ok(());
+    }
+    let followers = Followers::new(batch, heads);
+    let query = followers.bind(sqlx::query(FOLLOW)).bind(keys);
+    let rows = session.fetch(query).await?;
     failpoint!("postgres.batch.woken");
-    rows.iter().map(|woken| Ok((row::partition(woken, 0)?, row::saga_id(woken, 1)?))).collect()
+    note_followers(&rows, written)
 }
 
 /// All statements between begin and commit.
@@ -138,7 +150,7 @@ async fn statements(
     batch: &Batch,
     leases: &Leases,
 ) -> Result<Written, Stop> {
-    let tickets = reserve(session, batch).await.map_err(Stop::before_commit)?;
+    let (tickets, keys) = reserve(session, batch).await.map_err(Stop::before_commit)?;
     // The leases are checked by the first statement that can.
     let mut leases = Some(leases);
     let none = Leases::default();
@@ -148,7 +160,9 @@ async fn statements(
         let query = appends.query(leases.take().unwrap_or(&none));
         let rows = session.fetch(query).await.map_err(Stop::before_commit)?;
         check(&rows)?;
-        written.woken = release(session, batch, &tickets).await.map_err(Stop::before_commit)?;
+        release(session, batch, &tickets, &keys, &mut written)
+            .await
+            .map_err(Stop::before_commit)?;
     }
     if !batch.accepts.is_empty() {
         let leases = leases.take().unwrap_or(&none);
@@ -165,11 +179,13 @@ async fn statements(
     Ok(written)
 }
 
-/// Locks the keys that the batch is about, and numbers the tickets of its new sagas.
+/// Locks the keys that the batch is about, and numbers the tickets of its new sagas; the tickets and
+/// the keys.
 async fn reserve<'b>(
     session: &mut Session<'_>,
     batch: &'b Batch,
-) -> Result<NewTickets<'b>, Failure> {
+) -> Result<(NewTickets<'b>, Vec<String>), Failure> {
+    let mut keys = Vec::new();
     let mut tickets = NewTickets::wanted(&batch.accepts);
     let mut sagas = with_tickets(batch, Tickets::Release);
     sagas.extend(ids(batch.grants.iter().map(|grant| &grant.saga_id)));
@@ -178,9 +194,10 @@ async fn reserve<'b>(
         let query = sqlx::query(RESERVE).bind(&tickets.keys).bind(&sagas).bind(&requeued);
         let rows = session.fetch(query).await?;
         tickets.number(&rows)?;
+        keys = rows.iter().map(|key| row::get(key, 0)).collect::<Result<_, _>>()?;
         failpoint!("postgres.batch.reserved");
     }
-    Ok(tickets)
+    Ok((tickets, keys))
 }
 
 /// The sagas whose tickets meet this end.
@@ -189,16 +206,18 @@ fn with_tickets(batch: &Batch, end: Tickets) -> Vec<&str> {
     ids(changed.map(|append| &append.saga_id))
 }
 
-/// Takes tickets away, or moves them to the end; wakes those who are first by that.
+/// Takes tickets away, or moves them to the end; sees to those who are first by that.
 async fn release(
     session: &mut Session<'_>,
     batch: &Batch,
     new: &NewTickets<'_>,
-) -> Result<Vec<(Partition, SagaId)>, Failure> {
+    locked: &[String],
+    written: &mut Written,
+) -> Result<(), Failure> {
     let released = with_tickets(batch, Tickets::Release);
     let requeued = with_tickets(batch, Tickets::Requeue);
     if released.is_empty() && requeued.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     let mut moved = Vec::new();
     if !requeued.is_empty() {
@@ -210,11 +229,8 @@ async fn release(
     let query = sqlx::query(RELEASE).bind(&released).bind(&keys).bind(&numbers);
     let rows = session.fetch(query).await?;
     failpoint!("postgres.batch.released");
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
     let heads = rows.iter().map(|head| row::get(head, 0)).collect::<Result<Vec<&str>, _>>()?;
-    wake_all(session, &heads).await
+    follow(session, batch, locked, &heads, written).await
 }
 
 async fn accept(

@@ -4,7 +4,8 @@ use amends_core::SagaId;
 use amends_core::saga::{Status, Token};
 use amends_ports::failpoint;
 use amends_ports::store::{
-    AcceptOutcome, Append, Batch, Header, Lease, Partition, Tickets, Wake, WriteError, Written,
+    AcceptOutcome, Append, Batch, Header, Lease, Partition, Successor, Tickets, Wake, WriteError,
+    Written,
 };
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
@@ -13,6 +14,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::SqliteStore;
 use super::accept::Submissions;
 use super::failure::Failure;
+use super::load::named;
 use super::row::{partition, saga_id};
 use super::statement::{NOTE_GRANTS, Step, TAKE_TOKENS};
 use super::writer::Transaction;
@@ -356,6 +358,12 @@ async fn written(
     answers: Answers,
     transaction: &mut Transaction<'_>,
 ) -> Result<Written, Failure> {
+    let mut woken = answers.woken;
+    let next: Vec<SagaId> =
+        woken.iter().filter(|own| may_follow(batch, own)).map(|(_, id)| id.clone()).collect();
+    let next = named(transaction.connection(), &next).await?;
+    woken.retain(|(_, saga_id)| next.iter().all(|(saga, _)| saga.saga_id != *saga_id));
+    let mut next_tokens: Vec<Option<Vec<Token>>> = vec![None; next.len()];
     let mut accepts = plan.submissions.outcomes(answers.exists);
     let mut grants: Vec<Option<Vec<Token>>> = vec![None; batch.grants.len()];
     let wanted: Vec<Wanted<'_>> = {
@@ -372,6 +380,8 @@ async fn written(
         wanted.extend(answers.granted.into_iter().filter_map(|(index, keys)| {
             Some((places.get_mut(index)?.take()?, keys, &batch.grants.get(index)?.saga_id, None))
         }));
+        let successors = next.iter().zip(&mut next_tokens);
+        wanted.extend(successors.map(|((saga, keys), place)| (place, *keys, &saga.saga_id, None)));
         wanted
     };
     let count: usize = wanted.iter().map(|(_, keys, ..)| keys).sum();
@@ -389,7 +399,19 @@ async fn written(
         transaction.run(sqlx::query(NOTE_GRANTS).bind(granted), |_, _| Ok(())).await?;
         failpoint!("sqlite.batch.granted");
     }
-    Ok(Written { accepts, grants, woken: answers.woken })
+    let successor = |((saga, _), tokens): (_, Option<_>)| Successor {
+        saga,
+        tokens: tokens.unwrap_or_default(),
+    };
+    let successors = next.into_iter().zip(next_tokens).map(successor).collect();
+    Ok(Written { accepts, grants, woken, successors })
+}
+
+/// Whether a saga that moved up gets its keys at once.
+fn may_follow(batch: &Batch, (partition, saga_id): &(Partition, SagaId)) -> bool {
+    let is_named = batch.appends.iter().any(|append| append.saga_id == *saga_id)
+        || batch.grants.iter().any(|grant| grant.saga_id == *saga_id);
+    !is_named && batch.leases.iter().any(|lease| lease.partition == *partition)
 }
 
 /// The first of `count` tokens that follow one another and were never given.

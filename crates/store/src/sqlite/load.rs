@@ -42,6 +42,11 @@ const ONE: &str = "SELECT s.saga_no, s.saga_id, s.partition, s.definition
          AND p.epoch = l.value ->> 'epoch' AND p.owner IS NOT NULL
      WHERE s.saga_id = $2 AND s.wake_us IS NOT NULL";
 
+/// Sagas by id, and how many lock keys each has.
+const NAMED: &str = "SELECT s.saga_no, s.saga_id, s.partition, s.definition,
+         json_array_length(s.lock_keys)
+     FROM json_each($1) AS n CROSS JOIN saga AS s ON s.saga_id = n.value";
+
 const CLAIM: &str =
     "UPDATE saga SET wake_us = NULL WHERE saga_no IN (SELECT value FROM json_each($1))";
 
@@ -60,7 +65,8 @@ const CHUNKS: &str = "SELECT j.first_seq, j.records FROM saga_journal AS j
 
 /// Every statement here, for the test that prepares them.
 #[cfg(test)]
-pub(super) const STATEMENTS: &[&str] = &[RECOVER, DUE, ONE, CLAIM, JOURNALS, SUMMARY, CHUNKS];
+pub(super) const STATEMENTS: &[&str] =
+    &[RECOVER, DUE, ONE, NAMED, CLAIM, JOURNALS, SUMMARY, CHUNKS];
 
 /// A saga whose journal is still to be read.
 struct Found {
@@ -115,6 +121,30 @@ async fn with_journals(
         }
     }
     Ok(sagas)
+}
+
+/// Sagas as the running transaction sees them, and how many lock keys each has. Those that can't be
+/// read are left out.
+pub(super) async fn named(
+    connection: &mut SqliteConnection,
+    saga_ids: &[SagaId],
+) -> Result<Vec<(StoredSaga, usize)>, Failure> {
+    if saga_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let saga_ids = json_array(saga_ids.iter().map(SagaId::as_str))?;
+    let rows = sqlx::query(NAMED).bind(saga_ids).fetch_all(&mut *connection).await?;
+    let mut keys: HashMap<SagaId, usize> = HashMap::with_capacity(rows.len());
+    for row in &rows {
+        let count: i64 = row.try_get(4)?;
+        keys.insert(saga_id(row.try_get(1)?)?, usize::try_from(count).unwrap_or_default());
+    }
+    let sagas = with_journals(connection, Found::read_all(&rows)?).await?;
+    let with_count = |saga: StoredSaga| {
+        let count = keys.get(&saga.saga_id).copied().unwrap_or_default();
+        (saga, count)
+    };
+    Ok(sagas.into_iter().map(with_count).collect())
 }
 
 /// The facts of a saga, or the first that can't be read.

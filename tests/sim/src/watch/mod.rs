@@ -87,6 +87,11 @@ impl Watch {
             let lease = leases.iter().find(|lease| lease.partition == append.partition);
             self.appended(append, lease.copied(), commit);
         }
+        for successor in &commit.written.successors {
+            let id = &successor.saga.saga_id;
+            self.broken.extend(self.queues.granted(id, &successor.tokens));
+            self.see("keys handed on");
+        }
         for (new, outcome) in commit.batch.accepts.iter().zip(&commit.written.accepts) {
             if let AcceptOutcome::Created { tokens } = outcome {
                 let lease = leases.iter().find(|lease| lease.partition == new.partition);

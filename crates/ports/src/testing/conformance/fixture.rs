@@ -66,12 +66,21 @@ impl World {
 
     /// Ends the saga and gives its tickets back.
     pub(super) async fn end(&self, saga_id: &SagaId) -> Written {
+        self.append(self.ending(saga_id).await).await
+    }
+
+    /// The same under the lease of its own partition only.
+    pub(super) async fn end_under_one_lease(&self, saga_id: &SagaId) -> Written {
+        let append = self.ending(saga_id).await;
+        let leases = vec![self.leases[usize::from(append.partition.0)]];
+        self.try_write(Batch { leases, appends: vec![append], ..Batch::default() }).await.unwrap()
+    }
+
+    async fn ending(&self, saga_id: &SagaId) -> Append {
         let from = self.records(saga_id).await.len() as u64;
         let (partition, _) = self.store.summary(saga_id).await.unwrap().unwrap();
         let header = Some(header(Status::Completed));
-        let append =
-            Append { header, tickets: Tickets::Release, ..append(saga_id, partition, from, &[]) };
-        self.append(append).await
+        Append { header, tickets: Tickets::Release, ..append(saga_id, partition, from, &[]) }
     }
 
     pub(super) async fn records(&self, saga_id: &SagaId) -> Vec<Record> {

@@ -37,10 +37,16 @@ pub(super) fn tokens(outcome: AcceptOutcome) -> Option<Vec<Token>> {
     }
 }
 
-pub(super) fn woken(written: &Written) -> Vec<&str> {
-    let mut ids: Vec<&str> = written.woken.iter().map(|(_, own)| own.as_str()).collect();
+/// Who moved up to be first, whether its keys were granted with that or not.
+pub(super) fn followers(written: &Written) -> Vec<&SagaId> {
+    let woken = written.woken.iter().map(|(_, own)| own);
+    let mut ids: Vec<&SagaId> = woken.chain(successors(written)).collect();
     ids.sort_unstable();
     ids
+}
+
+fn successors(written: &Written) -> impl Iterator<Item = &SagaId> {
+    written.successors.iter().map(|own| &own.saga.saga_id)
 }
 
 fn release(saga_id: &str, from: u64, status: Status) -> Append {
@@ -141,10 +147,10 @@ pub async fn a_release_wakes_exactly_the_next(store: Arc<dyn Store>) {
         let next = id(&format!("s{n}"));
         assert_eq!(world.ask(next.as_str()).await, None, "the one before still holds");
         let written = world.end(&id(&format!("s{}", n - 1))).await;
-        assert_eq!(written.woken, [(Partition(n), next.clone())]);
+        assert_eq!(followers(&written), [&next]);
         assert_eq!(world.ask(next.as_str()).await.unwrap().len(), 1);
     }
-    assert!(world.end(&id("s4")).await.woken.is_empty());
+    assert!(followers(&world.end(&id("s4")).await).is_empty());
     assert!(world.enter("late", &["k"]).await.is_some(), "the key is free again");
 }
 
@@ -155,13 +161,13 @@ pub async fn a_saga_of_several_keys_waits_for_all_of_them(store: Arc<dyn Store>)
     assert!(world.enter("y", &["y"]).await.is_some());
     assert_eq!(world.enter("xy", &["x", "y"]).await, None);
     assert_eq!(world.enter("y2", &["y"]).await, None);
-    assert!(world.end(&id("x")).await.woken.is_empty(), "y is still held");
+    assert!(followers(&world.end(&id("x")).await).is_empty(), "y is still held");
     assert_eq!(world.ask("xy").await, None);
     assert_eq!(world.enter("x2", &["x"]).await, None, "xy is first in x");
-    assert_eq!(woken(&world.end(&id("y")).await), ["xy"]);
+    assert_eq!(followers(&world.end(&id("y")).await), [&id("xy")]);
     assert_eq!(world.ask("xy").await.unwrap().len(), 2);
     assert_eq!(world.ask("y2").await, None);
-    assert_eq!(woken(&world.end(&id("xy")).await), ["x2", "y2"]);
+    assert_eq!(followers(&world.end(&id("xy")).await), [&id("x2"), &id("y2")]);
 }
 
 /// A waiter in the middle leaves: the holder before it is not woken, nor the one behind it.
@@ -170,10 +176,10 @@ pub async fn a_waiter_that_leaves_wakes_nobody_who_was_first_before(store: Arc<d
     assert!(world.enter("holder", &["k"]).await.is_some());
     assert_eq!(world.enter("leaver", &["k"]).await, None);
     assert_eq!(world.enter("last", &["k"]).await, None);
-    assert!(world.end(&id("leaver")).await.woken.is_empty());
+    assert!(followers(&world.end(&id("leaver")).await).is_empty());
     assert_eq!(world.ask("last").await, None);
-    assert_eq!(woken(&world.end(&id("holder")).await), ["last"]);
-    assert!(world.end(&id("holder")).await.woken.is_empty(), "releasing twice is harmless");
+    assert_eq!(followers(&world.end(&id("holder")).await), [&id("last")]);
+    assert!(followers(&world.end(&id("holder")).await).is_empty(), "releasing twice is harmless");
 }
 
 /// A waiter that was first in one queue leaves while it waits in another.
@@ -182,7 +188,7 @@ pub async fn a_waiter_that_leaves_lets_the_next_but_one_move_up(store: Arc<dyn S
     assert!(world.enter("x", &["x"]).await.is_some());
     assert_eq!(world.enter("xy", &["x", "y"]).await, None);
     assert_eq!(world.enter("yz", &["y", "z"]).await, None);
-    assert_eq!(woken(&world.end(&id("xy")).await), ["yz"]);
+    assert_eq!(followers(&world.end(&id("xy")).await), [&id("yz")]);
     assert_eq!(world.ask("yz").await.unwrap().len(), 2);
 }
 
@@ -198,7 +204,7 @@ pub async fn one_batch_may_release_and_accept(store: Arc<dyn Store>) {
         ..world.batch()
     };
     let written = world.try_write(batch).await.unwrap();
-    assert_eq!(woken(&written), ["b2"], "the new one is granted, not woken");
+    assert_eq!(followers(&written), [&id("b2")]);
     let granted: Vec<bool> =
         written.accepts.into_iter().map(|outcome| tokens(outcome).is_some()).collect();
     assert_eq!(granted, [true, false]);
@@ -228,7 +234,7 @@ pub async fn one_batch_grants_a_key_once(store: Arc<dyn Store>) {
         .map(|outcome| tokens(outcome).map(|tokens| tokens.len()))
         .collect();
     assert_eq!(granted, [Some(2), None, Some(1), None]);
-    assert_eq!(woken(&world.end(&id("s")).await), ["t", "v"]);
+    assert_eq!(followers(&world.end(&id("s")).await), [&id("t"), &id("v")]);
 }
 
 /// Keys released at the pivot are the next one's while the first still runs.
@@ -237,26 +243,52 @@ pub async fn a_release_before_the_end_lets_the_next_run(store: Arc<dyn Store>) {
     world.enter("first", &["k"]).await;
     world.enter("second", &["k"]).await;
     let written = world.append(release("first", 1, Status::Confirming)).await;
-    assert_eq!(woken(&written), ["second"]);
+    assert_eq!(followers(&written), [&id("second")]);
     assert!(world.ask("second").await.is_some());
     assert_eq!(world.ask("first").await, None, "it has no tickets any more");
-    assert!(world.end(&id("first")).await.woken.is_empty());
+    assert!(followers(&world.end(&id("first")).await).is_empty());
     assert_eq!(world.enter("third", &["k"]).await, None, "the second still holds");
 }
 
-/// The wake-up stands in the store, so that a lost poke loses nothing.
+/// Who is next has its keys, and is in memory with all that is known of it: if its coordinator dies
+/// before it writes what follows, the next owner finds it.
+pub async fn a_release_grants_the_next_its_keys(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let before = world.enter("s0", &["j", "k"]).await.unwrap();
+    world.accept(NewSaga { partition: Partition(1), ..queued("s1", &["j", "k"]) }).await;
+    world.enter("s2", &["k"]).await;
+    let written = world.end(&id("s0")).await;
+    assert_eq!((written.woken.len(), written.successors.len()), (0, 1), "{written:?}");
+    let next = &written.successors[0];
+    assert_eq!((&next.saga.saga_id, next.saga.partition), (&id("s1"), Partition(1)));
+    assert_eq!(next.saga.definition, queued("s1", &[]).definition);
+    assert_eq!(next.saga.records, world.records(&id("s1")).await);
+    assert!(next.tokens.iter().zip(&before).all(|(new, old)| new > old), "{written:?}");
+    let places = world.store.lock_places(&id("s1")).await.unwrap();
+    let noted: Vec<Token> = places.iter().filter_map(|place| place.token).collect();
+    assert_eq!(next.tokens, noted);
+    assert!(world.store.claim_due(&world.leases, 9).await.unwrap().is_empty());
+    let recovered = world.store.recover(world.leases[1], None, 9).await.unwrap();
+    assert_eq!(recovered.len(), 1);
+    assert!(world.ask("s1").await.unwrap() > next.tokens, "its owner may not have heard of it");
+}
+
+/// The wake-up of a saga that another coordinator drives stands in the store, so that a lost poke
+/// loses nothing.
 pub async fn a_woken_saga_is_due_even_if_it_was_in_memory(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     for (key, wake) in [("p", Wake::Parked), ("m", Wake::InMemory), ("t", Wake::At(FUTURE))] {
         world.enter(&format!("{key}1"), &[key]).await;
         let mut waiter = queued(&format!("{key}2"), &[key]);
         waiter.header.wake = wake;
+        waiter.partition = Partition(1);
         world.accept(waiter).await;
     }
     assert!(world.store.claim_due(&world.leases, 9).await.unwrap().is_empty());
     for key in ["p", "m", "t"] {
         let waiter = format!("{key}2");
-        assert_eq!(woken(&world.end(&id(&format!("{key}1"))).await), [waiter.as_str()]);
+        let written = world.end_under_one_lease(&id(&format!("{key}1"))).await;
+        assert_eq!(written.woken, [(Partition(1), id(&waiter))]);
         let due = world.store.claim_due(&world.leases, 9).await.unwrap();
         let due: Vec<&str> = due.iter().map(|own| own.saga_id.as_str()).collect();
         assert_eq!(due, [waiter.as_str()]);
@@ -308,11 +340,11 @@ pub async fn crossing_keys_never_deadlock(store: Arc<dyn Store>) {
     let mut done = 0;
     while let Some(saga_id) = holders.pop_first() {
         done += 1;
-        for (_, next) in world.end(&saga_id).await.woken {
-            assert!(world.ask(next.as_str()).await.is_some(), "woken, but not first");
-            let shares = |held: &&SagaId| pairs[*held].iter().any(|key| pairs[&next].contains(key));
+        for next in followers(&world.end(&saga_id).await) {
+            assert!(world.ask(next.as_str()).await.is_some(), "followed, but was not first");
+            let shares = |held: &&SagaId| pairs[*held].iter().any(|key| pairs[next].contains(key));
             assert_eq!(holders.iter().find(shares), None, "shares a key with {next}");
-            holders.insert(next);
+            holders.insert(next.clone());
         }
     }
     assert_eq!(done, 24, "all have run");

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::PARTITIONS;
 use super::fixture::{LONG, World, definition_name, id, key, queued};
-use super::lock::tokens;
+use super::lock::{followers, tokens};
 use crate::Store;
 use crate::store::{Batch, Error, LockHolder, LockSummary, NewSaga, Partition, SagaLock};
 
@@ -106,9 +106,9 @@ pub async fn a_key_tells_its_holder_and_its_queue(store: Arc<dyn Store>) {
 pub async fn between_two_holders_a_key_has_none(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let before = world.enter("h", &["k"]).await.unwrap()[0];
-    world.enter("w0", &["k"]).await;
+    world.accept(NewSaga { partition: Partition(1), ..queued("w0", &["k"]) }).await;
     world.enter("w1", &["k"]).await;
-    world.end(&id("h")).await;
+    world.end_under_one_lease(&id("h")).await;
     let lock = world.store.lock(&key("k"), 1).await.unwrap().unwrap();
     assert_eq!((lock.holder, lock.waiting), (None, 2));
     assert_eq!(lock.queue.len(), 1);
@@ -238,7 +238,7 @@ pub async fn keys_in_use_are_never_forgotten(store: Arc<dyn Store>) {
     let again = world.ask("h").await.unwrap();
     assert!(again[0] > held[0]);
     for (own, next) in [("h", "w0"), ("w0", "w1"), ("w1", "late")] {
-        assert_eq!(world.end(&id(own)).await.woken[0].1, id(next));
+        assert_eq!(followers(&world.end(&id(own)).await), [&id(next)]);
         forget_all(&*world.store).await;
         assert!(world.ask(next).await.is_some());
     }

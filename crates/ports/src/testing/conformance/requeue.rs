@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::PARTITIONS;
 use super::fixture::{World, append, header, id, key, queued};
-use super::lock::{tokens, woken};
+use super::lock::{followers, tokens};
 use crate::Store;
 use crate::store::{Append, Batch, Grant, Header, NewSaga, Partition, Tickets, Wake, Written};
 
@@ -38,7 +38,7 @@ pub async fn a_requeued_holder_comes_last_and_the_next_is_woken(store: Arc<dyn S
     let mut newest = world.enter("h", &["k"]).await.unwrap()[0];
     world.enter("n1", &["k"]).await;
     world.enter("n2", &["k"]).await;
-    assert_eq!(woken(&world.requeue("h").await), ["n1"]);
+    assert_eq!(followers(&world.requeue("h").await), [&id("n1")]);
     assert_eq!(world.ask("h").await, None, "it holds the key no longer");
     assert_eq!(world.enter("late", &["k"]).await, None);
     assert_eq!(world.standing("k").await, ["n1", "n2", "h", "late"]);
@@ -46,7 +46,7 @@ pub async fn a_requeued_holder_comes_last_and_the_next_is_woken(store: Arc<dyn S
         let token = world.ask(holder).await.unwrap()[0];
         assert!(token > newest, "{holder}: {token:?} after {newest:?}");
         newest = token;
-        assert_eq!(woken(&world.end(&id(holder)).await), [next]);
+        assert_eq!(followers(&world.end(&id(holder)).await), [&id(next)]);
     }
 }
 
@@ -54,7 +54,7 @@ pub async fn a_requeued_holder_comes_last_and_the_next_is_woken(store: Arc<dyn S
 pub async fn a_requeued_saga_that_is_alone_is_woken_itself(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     let before = world.enter("h", &["a", "b"]).await.unwrap();
-    assert_eq!(woken(&world.requeue("h").await), ["h"]);
+    assert_eq!(followers(&world.requeue("h").await), [&id("h")]);
     let places = world.store.lock_places(&id("h")).await.unwrap();
     assert!(places.iter().all(|place| place.token.is_none() && place.ahead == 0), "{places:?}");
     let lock = world.store.lock(&key("a"), 9).await.unwrap().unwrap();
@@ -93,7 +93,7 @@ pub async fn a_new_saga_of_the_same_batch_comes_after_the_requeued(store: Arc<dy
     world.enter("n", &["k"]).await;
     let accepts = vec![queued("new1", &["k"]), queued("new2", &["j", "k", "l"])];
     let batch = Batch { appends: vec![requeue("h", 0)], accepts, ..world.batch() };
-    assert_eq!(woken(&world.try_write(batch).await.unwrap()), ["n"]);
+    assert_eq!(followers(&world.try_write(batch).await.unwrap()), [&id("n")]);
     assert_eq!(world.standing("k").await, ["n", "h", "new1", "new2"]);
     assert_eq!(world.standing("l").await, ["h", "new2"]);
 }
@@ -105,14 +105,14 @@ pub async fn several_keys_are_requeued_together(store: Arc<dyn Store>) {
     world.enter("x", &["a"]).await;
     world.enter("y", &["b", "c"]).await;
     world.enter("z", &["a", "c"]).await;
-    assert_eq!(woken(&world.requeue("h").await), ["x", "y"]);
+    assert_eq!(followers(&world.requeue("h").await), [&id("x"), &id("y")]);
     let places = world.store.lock_places(&id("h")).await.unwrap();
     let ahead: Vec<u32> = places.iter().map(|place| place.ahead).collect();
     assert_eq!(ahead, [2, 1, 2]);
     assert!(world.ask("x").await.is_some() && world.ask("y").await.is_some());
-    assert!(world.end(&id("x")).await.woken.is_empty(), "z waits for y too");
-    assert_eq!(woken(&world.end(&id("y")).await), ["z"]);
-    assert_eq!(woken(&world.end(&id("z")).await), ["h"]);
+    assert!(followers(&world.end(&id("x")).await).is_empty(), "z waits for y too");
+    assert_eq!(followers(&world.end(&id("y")).await), [&id("z")]);
+    assert_eq!(followers(&world.end(&id("z")).await), [&id("h")]);
     let after = world.ask("h").await.unwrap();
     assert!(before.iter().zip(&after).all(|(old, new)| new > old), "{before:?} {after:?}");
 }
@@ -124,7 +124,7 @@ pub async fn several_requeued_sagas_keep_their_order(store: Arc<dyn Store>) {
     world.enter("w", &["k", "l"]).await;
     world.enter("n", &["k"]).await;
     let batch = Batch { appends: vec![requeue("w", 0), requeue("h", 0)], ..world.batch() };
-    assert_eq!(woken(&world.try_write(batch).await.unwrap()), ["n"]);
+    assert_eq!(followers(&world.try_write(batch).await.unwrap()), [&id("n")]);
     assert_eq!(world.standing("k").await, ["n", "w", "h"]);
     assert_eq!(world.standing("l").await, ["w", "h"]);
 }
@@ -135,11 +135,11 @@ pub async fn a_requeued_waiter_leaves_the_holder_alone(store: Arc<dyn Store>) {
     let held = world.enter("h", &["k"]).await.unwrap();
     world.enter("w", &["k"]).await;
     world.enter("n", &["k"]).await;
-    assert!(world.requeue("w").await.woken.is_empty());
+    assert!(followers(&world.requeue("w").await).is_empty());
     assert_eq!(world.standing("k").await, ["h", "n", "w"]);
     let lock = world.store.lock(&key("k"), 0).await.unwrap().unwrap();
     assert_eq!((lock.token, lock.waiting), (held[0], 2));
-    assert_eq!(woken(&world.end(&id("h")).await), ["n"]);
+    assert_eq!(followers(&world.end(&id("h")).await), [&id("n")]);
     assert!(world.ask("n").await.unwrap() > held);
 }
 
@@ -153,7 +153,7 @@ pub async fn a_release_and_a_requeue_in_one_batch_wake_who_is_left(store: Arc<dy
     let header = Some(header(Status::Compensated));
     let ended = Append { header, tickets: Tickets::Release, ..ended };
     let batch = Batch { appends: vec![ended, requeue("w", 0)], ..world.batch() };
-    assert_eq!(woken(&world.try_write(batch).await.unwrap()), ["n"]);
+    assert_eq!(followers(&world.try_write(batch).await.unwrap()), [&id("n")]);
     assert_eq!(world.standing("k").await, ["n", "w"]);
 }
 
@@ -165,7 +165,7 @@ pub async fn a_saga_without_tickets_stays_without(store: Arc<dyn Store>) {
     let unchanged = append(&id("gave-back"), Partition(0), 1, &[]);
     world.append(Append { tickets: Tickets::Release, ..unchanged }).await;
     for saga_id in ["none", "gave-back"] {
-        assert!(world.requeue(saga_id).await.woken.is_empty());
+        assert!(followers(&world.requeue(saga_id).await).is_empty());
         assert!(world.store.lock_places(&id(saga_id)).await.unwrap().is_empty());
     }
     assert!(world.standing("k").await.is_empty());

@@ -10,7 +10,7 @@ use amends_core::saga::Token;
 use amends_core::{LockKey, SagaId, Timestamp};
 
 use super::state::{State, Ticket};
-use crate::store::{Partition, Wake};
+use crate::store::{Batch, Partition, Successor, Wake};
 
 impl State {
     /// Gives `saga_id` a ticket in the queue of each key.
@@ -86,25 +86,35 @@ impl State {
         freed
     }
 
-    /// Sets the wake-up of sagas that moved up in one of `freed` and are first everywhere to now.
-    pub(super) fn wake_first(
+    /// Of the sagas that moved up in one of `freed` and are first everywhere, grants those their keys
+    /// that can be driven under a lease of the batch, and sets the wake-up of the others to now.
+    pub(super) fn follow(
         &mut self,
+        batch: &Batch,
         freed: &BTreeSet<LockKey>,
         now: Timestamp,
-    ) -> Vec<(Partition, SagaId)> {
+    ) -> (Vec<Successor>, Vec<(Partition, SagaId)>) {
         let heads: BTreeSet<SagaId> = freed
             .iter()
             .filter_map(|key| self.queues.get(key)?.values().next().cloned())
             .filter(|saga_id| self.is_first(saga_id))
             .collect();
-        let mut woken = Vec::new();
+        let (mut successors, mut woken) = (Vec::new(), Vec::new());
         for saga_id in heads {
-            if let Some(row) = self.sagas.get_mut(&saga_id) {
+            let is_named = batch.appends.iter().any(|append| append.saga_id == saga_id)
+                || batch.grants.iter().any(|grant| grant.saga_id == saga_id);
+            let Some(row) = self.sagas.get_mut(&saga_id) else { continue };
+            let is_led = batch.leases.iter().any(|lease| lease.partition == row.partition);
+            if !is_named && is_led && row.lock_keys.iter().all(|key| freed.contains(key)) {
+                let saga = row.stored(&saga_id);
+                let tokens = self.grant(&saga_id).unwrap_or_default();
+                successors.push(Successor { saga, tokens });
+            } else {
                 row.header.wake = Wake::At(now);
                 woken.push((row.partition, saga_id));
             }
         }
-        woken
+        (successors, woken)
     }
 
     fn is_first(&self, saga_id: &SagaId) -> bool {

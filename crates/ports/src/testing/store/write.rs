@@ -32,7 +32,7 @@ impl State {
         if Mutant::NotWoken.is_on() {
             freed.clear();
         }
-        let woken = self.wake_first(&freed, now);
+        let (successors, woken) = self.follow(batch, &freed, now);
         let accepts = batch
             .accepts
             .iter()
@@ -46,7 +46,7 @@ impl State {
             }
         }
         self.batches_written += 1;
-        let written = Written { accepts, grants, woken };
+        let written = Written { accepts, grants, woken, successors };
         self.show(batch, &written, now);
         Ok(written)
     }
