@@ -1,5 +1,5 @@
-//! Model of the queues of lock keys: tickets taken, granted, given back, taken away and woken, as
-//! the store does it.
+//! Model of the queues of lock keys: tickets taken, granted, given back, taken away, handed on and
+//! woken, as the store does it.
 //!
 //! Every change of queues is one transaction that locks the keys' rows in sorted order, so the
 //! model makes it in one move; the faults pull it apart. A wake-up is a row that says so, which a
@@ -22,6 +22,9 @@ pub enum Fault {
     RequeueOneKey,
     /// A new owner takes its saga to have its keys, without looking at the journal.
     TakeoverAssumes,
+    /// Who got its keys from the one before it is not told, and no row says that it must be looked
+    /// at.
+    SuccessorForgotten,
 }
 
 /// The keys that each saga wants, in its own order, and what may go wrong.
@@ -103,6 +106,8 @@ pub enum Action {
     /// Calls a participant, which checks the token.
     Use(usize),
     End(usize),
+    /// The same, and who is next gets its keys in the same transaction, as its owner is the same.
+    HandOn(usize),
     /// An operator takes its keys away.
     Force(usize),
     Hint(usize),
@@ -175,8 +180,9 @@ impl Tickets {
     }
 
     /// Takes its tickets away, puts it at the end again if it is to wait once more, and wakes who
-    /// has come to the head of all its queues.
-    fn release(&self, state: &mut State, saga: usize, requeue: bool) {
+    /// has come to the head of all its queues, or grants its keys if it `hands_on` and all of them
+    /// are its own.
+    fn release(&self, state: &mut State, saga: usize, requeue: bool, hands_on: bool) {
         let all = self.wants(saga);
         let keys = if requeue && self.is(Fault::RequeueOneKey) { &all[..1] } else { all };
         for key in keys {
@@ -189,17 +195,32 @@ impl Tickets {
             let has_tickets = self.wants(other).iter().all(|key| {
                 state.queues[*key].iter().any(|(who, token)| *who == name(other) && token.is_none())
             });
-            if has_tickets && self.is_first(state, other) {
+            if !has_tickets || !self.is_first(state, other) {
+                continue;
+            }
+            if hands_on && self.wants(other).iter().all(|key| all.contains(key)) {
+                self.hand_on(state, other);
+            } else {
                 state.sagas[other].due |= !self.is(Fault::HintsOnly);
                 state.sagas[other].hinted = true;
             }
         }
     }
 
+    /// It is driven with its keys. A driver that it has already asks all the same.
+    fn hand_on(&self, state: &mut State, saga: usize) {
+        let was = state.sagas[saga].phase;
+        self.grant(state, saga);
+        if was != Phase::Parked || self.is(Fault::SuccessorForgotten) {
+            state.sagas[saga].phase = was;
+        }
+        state.sagas[saga].due = false;
+    }
+
     fn force(&self, state: &mut State, saga: usize) {
         state.forced += 1;
         state.sagas[saga].phase = Phase::Parked;
-        self.release(state, saga, true);
+        self.release(state, saga, true, false);
     }
 
     /// One key more, if it is free; it waits for this one before it asks for the next.
@@ -285,6 +306,7 @@ impl Model for Tickets {
                 Phase::Holding => {
                     actions.push(Action::Use(at));
                     actions.push(Action::End(at));
+                    actions.push(Action::HandOn(at));
                     if state.forced < self.bounds.forced && !one_by_one {
                         actions.push(Action::Force(at));
                     }
@@ -326,10 +348,10 @@ impl Model for Tickets {
             Action::Ask(at) => self.ask(&mut state, at),
             Action::Note(at) => state.sagas[at].phase = Phase::Holding,
             Action::Use(at) => self.call(&mut state, at),
-            Action::End(at) => {
+            Action::End(at) | Action::HandOn(at) => {
                 state.sagas[at].phase = Phase::Ended;
                 state.sagas[at].due = false;
-                self.release(&mut state, at, false);
+                self.release(&mut state, at, false, action == Action::HandOn(at));
             }
             Action::Force(at) => self.force(&mut state, at),
             Action::Hint(at) => {

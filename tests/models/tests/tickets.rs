@@ -62,3 +62,8 @@ fn finds_a_requeue_that_keeps_a_key() {
 fn finds_a_takeover_that_assumes_the_keys() {
     plant(Fault::TakeoverAssumes, crossed(), &["two never hold a key"]);
 }
+
+#[test]
+fn finds_a_successor_that_nobody_drives() {
+    plant(Fault::SuccessorForgotten, Bounds { forced: 0, crashes: 0, ..crossed() }, &[TURN]);
+}
