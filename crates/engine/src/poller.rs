@@ -299,18 +299,19 @@ impl Inner {
     }
 
     /// Deletes what ended longer ago than the retention, and what is kept of lock keys that nobody
-    /// uses, until the drain.
+    /// uses, and lists what a release before left, until the drain.
     pub(crate) async fn clean_up(self: Arc<Self>) {
         while !self.draining.is_cancelled() {
             let ended = self.delete_ended().await;
             let idle = self.store.forget_idle_locks(DELETE_PAGE).await;
+            let left_behind = self.store.list_left_behind(DELETE_PAGE).await;
             let mut more = false;
-            for deleted in [ended, idle] {
-                match deleted {
+            for done in [ended, idle, left_behind] {
+                match done {
                     Ok(count) => more |= count >= u64::from(DELETE_PAGE),
                     Err(error) => {
                         let error: &dyn std::error::Error = &error;
-                        tracing::warn!(error, "what is over could not be deleted; trying again");
+                        tracing::warn!(error, "the store could not be tidied up; trying again");
                     }
                 }
             }

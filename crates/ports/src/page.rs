@@ -5,6 +5,10 @@ use amends_core::{DefinitionName, LockKey, SagaId, StepId, Timestamp};
 use serde::Serialize;
 
 /// Which sagas a list shows: all conditions must hold; an empty filter shows all.
+///
+/// Sagas come newest first, those of the same moment in descending order of id. With
+/// [`SagaFilter::id_prefix`] all come in descending order of id: ids that a coordinator makes begin
+/// with the time, so that this is newest first as well; a caller's own may have any order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SagaFilter {
     /// Any of these; all, if empty.
@@ -19,16 +23,17 @@ pub struct SagaFilter {
     pub created_from: Option<Timestamp>,
     /// Created before this time.
     pub created_before: Option<Timestamp>,
-    /// Id starts with this text.
+    /// Id starts with this text. Also sets the order.
     pub id_prefix: Option<String>,
 }
 
-/// Where a page ends: the last row shown. Newest first, so the next page holds what is older.
+/// Where a page ends: the last row shown. The next page holds what comes after it in the order of
+/// the list: by time, or under a prefix of ids by id alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// Creation time of the last row.
     pub created_at: Timestamp,
-    /// Id of the last row, for rows of the same moment.
+    /// Id of the last row.
     pub saga_id: SagaId,
 }
 
@@ -65,7 +70,7 @@ impl Cursor {
 /// One page of a list.
 #[derive(Clone, Debug)]
 pub struct Page<T> {
-    /// The rows, newest first.
+    /// The rows, in the order of the list.
     pub items: Vec<T>,
     /// Where the next page starts; none if this was the last.
     pub next: Option<Cursor>,

@@ -4,6 +4,7 @@
 //! knows SQL.
 
 mod connect;
+mod lead;
 mod migrations;
 pub mod postgres;
 mod queue;

@@ -16,21 +16,31 @@ use amends_testbed::Postgres;
 mod server;
 
 /// Tables that grow with what has ended, or with the keys that were ever used.
-const GROWING: [&str; 6] =
-    ["saga", "saga_journal", "idempotency", "inbox", "lock_fence", "lock_ticket"];
+const GROWING: [&str; 8] = [
+    "saga",
+    "saga_label",
+    "saga_lock_key",
+    "saga_journal",
+    "idempotency",
+    "inbox",
+    "lock_fence",
+    "lock_ticket",
+];
 
 /// 100,000 sagas that ended, with all that they leave behind, and 500 that live: half of them hold
 /// a key, the others wait for one of 50.
 const FILL: &str = "
 INSERT INTO saga (saga_id, partition, definition, definition_name, definition_version, status,
     paused, labels, lock_keys, idempotency_key, request_digest, created_at, updated_at, ended_at,
-    wake_at)
+    wake_at, listed)
 SELECT 'saga-' || n, n % 8, 'digest', 'transfer', 1,
     CASE WHEN n > 100000 THEN 'running' WHEN n % 50 = 0 THEN 'compensated' ELSE 'completed' END,
     false, '{\"tier\": \"gold\"}', ARRAY['sku:' || n], 'key-' || n, 'request',
     now() - n * INTERVAL '1 second', now(), CASE WHEN n <= 100000 THEN now() END,
-    CASE WHEN n > 100250 THEN 'infinity'::timestamptz END
+    CASE WHEN n > 100250 THEN 'infinity'::timestamptz END, true
 FROM generate_series(1, 100500) n;
+INSERT INTO saga_label SELECT 'tier', 'gold', created_at, saga_id FROM saga;
+INSERT INTO saga_lock_key SELECT lock_keys[1], created_at, saga_id FROM saga;
 INSERT INTO saga_journal (partition, saga_id, first_seq, record_count, records)
 SELECT n % 8, 'saga-' || n, chunk * 3, 3, '[]'
 FROM generate_series(1, 100500) n, generate_series(0, 3) chunk;

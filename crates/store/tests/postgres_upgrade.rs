@@ -63,3 +63,44 @@ async fn coordinators_that_say_nothing_read_the_first_format() {
     let facts = server.psql("old", facts).await.unwrap();
     assert_eq!(facts.trim(), "journal_format:1 oldest_reader:6");
 }
+
+/// What is there before lists have tables of their own is in them afterwards; what the release
+/// before goes on to write beside them is not, and says so.
+#[tokio::test]
+async fn labels_and_lock_keys_lead_to_what_was_there_before_their_tables() {
+    let server = Postgres::start_with(PostgresOptions::default()).await.unwrap();
+    server.create_database("old").await.unwrap();
+    let migrations = migrations();
+    for sql in &migrations[..7] {
+        server.psql("old", sql).await.unwrap();
+    }
+    let accept = |id: &str, labels: &str, keys: &str| {
+        format!(
+            "INSERT INTO saga (saga_id, partition, definition, definition_name, status, paused,
+                labels, lock_keys, request_digest, created_at, updated_at)
+            VALUES ('{id}', 0, 'd', 'transfer', 'running', false, {labels}, {keys}, 'r',
+                '2026-01-01', now())"
+        )
+    };
+    let before = [
+        accept("both", "'{\"a\": \"1\", \"b\": \"2\"}'", "'{k,l}'"),
+        accept("plain", "NULL", "NULL"),
+        accept("labelled", "'{\"a\": \"1\"}'", "NULL"),
+    ];
+    for sql in before {
+        server.psql("old", &sql).await.unwrap();
+    }
+    server.psql("old", &migrations[7]).await.unwrap();
+    server.psql("old", &accept("between", "'{\"a\": \"1\"}'", "'{k}'")).await.unwrap();
+    server.psql("old", &migrations[8]).await.unwrap();
+    server.psql("old", &accept("after", "'{\"a\": \"1\"}'", "'{k}'")).await.unwrap();
+    let answer = async |sql: &str| server.psql("old", sql).await.unwrap().trim().to_owned();
+    let labels = "SELECT string_agg(concat_ws(':', l.name, l.value, l.saga_id), ' ' ORDER BY l.*)
+        FROM saga_label l JOIN saga USING (saga_id, created_at)";
+    assert_eq!(answer(labels).await, "a:1:both a:1:labelled b:2:both");
+    let keys = "SELECT string_agg(concat_ws(':', k.lock_key, k.saga_id), ' ' ORDER BY k.*)
+        FROM saga_lock_key k JOIN saga USING (saga_id, created_at)";
+    assert_eq!(answer(keys).await, "k:both l:both");
+    let unlisted = "SELECT string_agg(saga_id, ' ' ORDER BY saga_id) FROM saga WHERE NOT listed";
+    assert_eq!(answer(unlisted).await, "after between");
+}

@@ -280,6 +280,10 @@ impl Store for SimStore {
         self.change(self.store.forget_idle_locks(limit)).await
     }
 
+    async fn list_left_behind(&self, limit: u16) -> Result<u64, Error> {
+        self.change(self.store.list_left_behind(limit)).await
+    }
+
     async fn post(&self, item: &InboxItem) -> Result<(), Error> {
         self.change(self.store.post(item)).await
     }

@@ -154,7 +154,7 @@ pub trait Store: fmt::Debug + Send + Sync {
         limit: u16,
     ) -> Result<Option<JournalPage>, Error>;
 
-    /// A page of sagas, newest first.
+    /// A page of sagas, newest first; in descending order of id under a prefix of ids.
     async fn sagas(
         &self,
         filter: &SagaFilter,
@@ -204,6 +204,16 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// its earlier ones all the same. Answers how many; fewer than `limit` means that there is
     /// nothing more to forget now.
     async fn forget_idle_locks(&self, limit: u16) -> Result<u64, Error>;
+
+    // --- upgrades --------------------------------------------------------------------------
+
+    /// Makes up to `limit` sagas, written by a release before this one, as fast to find in lists
+    /// as all others; answers how many. They are shown before that as well. By default there are
+    /// none.
+    async fn list_left_behind(&self, limit: u16) -> Result<u64, Error> {
+        let _ = limit;
+        Ok(0)
+    }
 
     // --- commands for sagas of others ------------------------------------------------------
 

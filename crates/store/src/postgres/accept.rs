@@ -39,15 +39,25 @@ macro_rules! made {
 ), made AS (
     INSERT INTO saga (saga_id, partition, definition, definition_name, definition_version,
         labels, lock_keys, idempotency_key, request_digest, created_at,
-        status, paused, step, reason, updated_at, ended_at, wake_at)
+        status, paused, step, reason, updated_at, ended_at, wake_at, listed)
     SELECT n.saga_id, n.partition, n.definition, n.definition_name, n.definition_version,
         n.labels::jsonb, n.lock_keys::text[], n.idempotency_key, n.request_digest, n.created_at,
-        n.status, n.paused, n.step, n.reason, n.updated_at, n.ended_at, n.wake_at
+        n.status, n.paused, n.step, n.reason, n.updated_at, n.ended_at, n.wake_at, true
     FROM new n
     WHERE n.idempotency_key IS NULL OR (n.saga_id IN (SELECT k.saga_id FROM keyed k)) IS TRUE
     ORDER BY n.saga_id COLLATE \"C\"
     ON CONFLICT (saga_id) DO NOTHING
-    RETURNING saga_id, idempotency_key
+    RETURNING saga_id, idempotency_key, created_at, labels, lock_keys
+), labelled AS (
+    INSERT INTO saga_label (name, value, created_at, saga_id)
+    SELECT l.key, l.value, m.created_at, m.saga_id
+    FROM made m CROSS JOIN LATERAL jsonb_each_text(m.labels) l
+    ON CONFLICT (name, value, created_at, saga_id) DO NOTHING
+), locking AS (
+    INSERT INTO saga_lock_key (lock_key, created_at, saga_id)
+    SELECT k.lock_key, m.created_at, m.saga_id
+    FROM made m CROSS JOIN LATERAL unnest(m.lock_keys) k (lock_key)
+    ON CONFLICT (lock_key, created_at, saga_id) DO NOTHING
 ), begun AS (
     INSERT INTO saga_journal (partition, saga_id, first_seq, record_count, records)
     SELECT n.partition, n.saga_id, 0, n.record_count, n.records

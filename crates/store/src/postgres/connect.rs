@@ -70,11 +70,12 @@ impl PostgresStore {
         let mut common = settings(&options);
         common.extend(isolation(&setup).await?);
         let hot = [&common[..], &fixed_plans()].concat();
+        let lists = [&common[..], &ordered_plans()].concat();
         let checked = |settings: &[_], max| pool(settings, max).checked_by(&generation);
         Ok(Self {
             writes: checked(&hot, options.connections_max),
             hot: checked(&hot, options.connections_max),
-            lists: checked(&common, options.list_connections_max),
+            lists: checked(&lists, options.list_connections_max),
             control: checked(&common, CONTROL_CONNECTIONS),
             generation,
             version,
@@ -131,6 +132,12 @@ fn fixed_plans() -> [(&'static str, String); 4] {
         ("enable_hashjoin", "off".to_owned()),
         ("enable_mergejoin", "off".to_owned()),
     ]
+}
+
+/// Settings for lists, whose pages are read from indexes in order ([`super::page`]). What can't be
+/// had otherwise is sorted all the same.
+fn ordered_plans() -> [(&'static str, String); 3] {
+    ["enable_seqscan", "enable_bitmapscan", "enable_sort"].map(|name| (name, "off".to_owned()))
 }
 
 /// Settings of the connections that run [`super::HOT`]: for tests of its plans.

@@ -58,21 +58,21 @@ macro_rules! chunks_and_rows {
     };
 }
 
-/// Makes rows of new sagas ($17 to $33, and `more` columns).
+/// Makes rows of new sagas ($17 to $33, and `more` columns), and of their labels.
 macro_rules! new_rows {
     ($more:expr, $status:expr, $wake_at:expr) => {
         concat!(
             ", made AS (
     INSERT INTO saga (saga_id, partition, definition, definition_name, definition_version,
         labels, lock_keys, idempotency_key, request_digest, created_at,
-        status, paused, step, reason, updated_at, ended_at, wake_at)
+        status, paused, step, reason, updated_at, ended_at, wake_at, listed)
     SELECT n.saga_id, n.partition, n.definition, n.definition_name, n.definition_version,
         n.labels::jsonb, n.lock_keys::text[], n.idempotency_key, n.request_digest, n.created_at,
         ",
             $status,
             ", n.paused, n.step, n.reason, n.updated_at, n.ended_at, ",
             $wake_at,
-            "
+            ", true
     FROM (
         SELECT unnest($17::text[]) AS saga_id, unnest($18::int[]) AS partition,
             unnest($19::text[]) AS definition, unnest($20::text[]) AS definition_name,
@@ -87,8 +87,33 @@ macro_rules! new_rows {
             "
     ) n
     WHERE (SELECT holds FROM fence)
+), labelled AS (
+    INSERT INTO saga_label (name, value, created_at, saga_id)
+    SELECT l.key, l.value, n.created_at, n.saga_id
+    FROM (
+        SELECT unnest($17::text[]) AS saga_id, unnest($22::text[]) AS labels,
+            unnest($26::timestamptz[]) AS created_at
+    ) n
+    CROSS JOIN LATERAL jsonb_each_text(n.labels::jsonb) l
+    WHERE (SELECT holds FROM fence)
 )"
         )
+    };
+}
+
+/// Takes the lock keys of new sagas down, for lists.
+macro_rules! new_lock_keys {
+    () => {
+        ", locking AS (
+    INSERT INTO saga_lock_key (lock_key, created_at, saga_id)
+    SELECT k.lock_key, n.created_at, n.saga_id
+    FROM (
+        SELECT unnest($17::text[]) AS saga_id, unnest($23::text[]) AS lock_keys,
+            unnest($26::timestamptz[]) AS created_at
+    ) n
+    CROSS JOIN LATERAL unnest(n.lock_keys::text[]) k (lock_key)
+    WHERE (SELECT holds FROM fence)
+)"
     };
 }
 
@@ -186,6 +211,7 @@ pub(super) const FAST_BATCH_WITH_TICKETS: &str = fenced!(
         concat!("CASE WHEN ", waits!(), " THEN n.status ELSE n.granted END"),
         concat!("CASE WHEN ", waits!(), " THEN n.wake_at END")
     ),
+    new_lock_keys!(),
     new_keys!(),
     "
 SELECT f.holds, true, ARRAY(SELECT h.saga_id FROM head h),

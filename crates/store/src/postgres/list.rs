@@ -1,16 +1,16 @@
 //! Pages of sagas, and how many there are.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use amends_core::saga::Status;
-use amends_core::{LockKey, StepId};
+use amends_core::{LockKey, StepId, Timestamp};
 use amends_ports::store::Error;
 use amends_ports::{Cursor, Page, SagaFilter, SagaSummary};
 use sqlx::postgres::PgRow;
 use sqlx::{Postgres, QueryBuilder};
 
+use super::page::Asked;
 use super::pool::Query;
 use super::{Failure, PostgresStore, Time, row};
+use crate::lead::{Counted, Lead, Leads, rarest};
 
 /// Columns of a summary, of a row named `s`.
 macro_rules! summary_columns {
@@ -37,7 +37,7 @@ UNION ALL SELECT 'compensating', count(*) FROM
 UNION ALL SELECT 'suspended', count(*) FROM
     (SELECT FROM saga WHERE status = 'suspended' AND ended_at IS NULL LIMIT $1) s
 UNION ALL SELECT 'completed', count(*) FROM
-    (SELECT FROM saga WHERE status = 'completed' LIMIT $1) s
+    (SELECT FROM saga WHERE status = 'completed' ORDER BY created_at DESC LIMIT $1) s
 UNION ALL SELECT 'compensated', count(*) FROM
     (SELECT FROM saga WHERE status = 'compensated' LIMIT $1) s
 UNION ALL SELECT 'abandoned', count(*) FROM
@@ -54,17 +54,13 @@ impl PostgresStore {
             return Ok(Page { items: Vec::new(), next: None });
         }
         let limit = usize::from(limit);
-        let mut retries = self.lists.retries();
-        let rows = loop {
-            let mut sql = statement(filter, after, limit.saturating_add(1));
-            let mut session = self.lists.session().await?;
-            let answer = session.fetch(sql.build().persistent(false)).await;
-            session.keep_unless_spoilt(answer.as_ref().err());
-            match answer {
-                Err(Failure::Conflict(_)) if retries.again().await => {}
-                answer => break answer?,
-            }
+        let rows_max = i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1);
+        let asked = Asked { filter, after, limit: rows_max };
+        let lead = match Leads::of(filter, |status| status != Status::Completed) {
+            Leads::One(lead) => lead,
+            Leads::Count(leads) => rarest(filter, &self.counted(&asked, &leads).await?),
         };
+        let rows = self.rows(|| asked.page(lead)).await?;
         let shown = &rows[..rows.len().min(limit)];
         let items = shown.iter().map(summary_of).collect::<Result<Vec<_>, Failure>>()?;
         let next = items
@@ -72,6 +68,38 @@ impl PostgresStore {
             .filter(|_| rows.len() > limit)
             .map(|last| Cursor { created_at: last.created_at, saga_id: last.saga_id.clone() });
         Ok(Page { items, next })
+    }
+
+    /// How many rows each of these conditions finds.
+    async fn counted(&self, asked: &Asked<'_>, leads: &[Lead]) -> Result<Vec<Counted>, Error> {
+        let rows = self.rows(|| asked.count(leads)).await?;
+        let counted = |(columns, lead): (&PgRow, &Lead)| {
+            let oldest = row::get::<Option<Time>>(columns, 2)?.map(Timestamp::from);
+            let oldest_us = oldest.map(|time| time.0);
+            Ok(Counted { lead: *lead, rows: row::get(columns, 1)?, oldest_us })
+        };
+        let mut places: Vec<(i32, &PgRow)> = Vec::with_capacity(rows.len());
+        for columns in &rows {
+            places.push((row::get(columns, 0)?, columns));
+        }
+        places.sort_unstable_by_key(|(place, _)| *place);
+        let rows = places.into_iter().map(|(_, columns)| columns);
+        Ok(rows.zip(leads).map(counted).collect::<Result<_, Failure>>()?)
+    }
+
+    /// Runs a statement that is made for its parameters, and planned for them.
+    async fn rows(&self, sql: impl Fn() -> QueryBuilder<Postgres>) -> Result<Vec<PgRow>, Failure> {
+        let mut retries = self.lists.retries();
+        loop {
+            let mut sql = sql();
+            let mut session = self.lists.session().await?;
+            let answer = session.fetch(sql.build().persistent(false)).await;
+            session.keep_unless_spoilt(answer.as_ref().err());
+            match answer {
+                Err(Failure::Conflict(_)) if retries.again().await => {}
+                other => return other,
+            }
+        }
     }
 
     pub(super) async fn status_counts(&self, limit: u32) -> Result<Vec<(Status, u32)>, Error> {
@@ -89,67 +117,6 @@ impl PostgresStore {
 fn holds_nul(filter: &SagaFilter) -> bool {
     let labels = filter.labels.iter().flat_map(|(name, value)| [name, value]);
     labels.chain(&filter.id_prefix).any(|text| text.contains('\0'))
-}
-
-/// One part a status, each read from an index in order and cut off; then the parts together.
-fn statement(filter: &SagaFilter, after: Option<&Cursor>, limit: usize) -> QueryBuilder<Postgres> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let statuses: BTreeSet<Status> = filter.statuses.iter().copied().collect();
-    let parts: Vec<Option<Status>> = match statuses.len() {
-        0 => vec![None],
-        _ => statuses.into_iter().map(Some).collect(),
-    };
-    let mut sql = QueryBuilder::new(concat!("SELECT ", summary_columns!(), " FROM ("));
-    for (index, status) in parts.into_iter().enumerate() {
-        sql.push(if index == 0 { "" } else { " UNION ALL " });
-        push_part(&mut sql, filter, after, status, limit);
-    }
-    sql.push(") s ORDER BY s.created_at DESC, s.saga_id DESC LIMIT ").push_bind(limit);
-    sql
-}
-
-fn push_part(
-    sql: &mut QueryBuilder<Postgres>,
-    filter: &SagaFilter,
-    after: Option<&Cursor>,
-    status: Option<Status>,
-    limit: i64,
-) {
-    sql.push("(SELECT s.* FROM saga s WHERE true");
-    if let Some(status) = status {
-        // As text, not as a parameter: the partial indexes ask for it.
-        sql.push(format_args!(" AND s.status = '{}'", status.as_str()));
-        sql.push(if status.is_terminal() { "" } else { " AND s.ended_at IS NULL" });
-    }
-    if let Some(name) = &filter.definition {
-        sql.push(" AND s.definition_name = ").push_bind(name.as_str().to_owned());
-    }
-    if !filter.labels.is_empty() {
-        let labels: BTreeMap<&String, &String> =
-            filter.labels.iter().map(|(name, value)| (name, value)).collect();
-        // A map of texts is always JSON.
-        let labels = serde_json::to_string(&labels).unwrap_or_default();
-        sql.push(" AND s.labels @> ").push_bind(labels).push("::jsonb");
-    }
-    if let Some(key) = &filter.lock_key {
-        sql.push(" AND s.lock_keys @> ARRAY[").push_bind(key.as_str().to_owned()).push("]");
-    }
-    if let Some(from) = filter.created_from {
-        sql.push(" AND s.created_at >= ").push_bind(Time::from(from));
-    }
-    if let Some(before) = filter.created_before {
-        sql.push(" AND s.created_at < ").push_bind(Time::from(before));
-    }
-    if let Some(prefix) = &filter.id_prefix {
-        sql.push(" AND s.saga_id >= ").push_bind(prefix.clone());
-        sql.push(" AND s.saga_id < ").push_bind(format!("{prefix}\u{10FFFF}"));
-    }
-    if let Some(cursor) = after {
-        sql.push(" AND (s.created_at, s.saga_id) < (");
-        sql.push_bind(Time::from(cursor.created_at)).push(", ");
-        sql.push_bind(cursor.saga_id.as_str().to_owned()).push(")");
-    }
-    sql.push(" ORDER BY s.created_at DESC, s.saga_id DESC LIMIT ").push_bind(limit).push(")");
 }
 
 /// A summary from its columns, which come first.

@@ -19,6 +19,7 @@ mod list;
 mod load;
 mod lock;
 mod options;
+mod page;
 mod participant;
 mod pool;
 mod queue;
@@ -28,6 +29,7 @@ mod statements;
 mod store;
 mod time;
 mod transaction;
+mod unlisted;
 mod version;
 mod write;
 

@@ -63,12 +63,21 @@ WITH old AS (
     FOR UPDATE SKIP LOCKED
 ), gone AS (
     DELETE FROM saga s USING old o WHERE s.saga_id = o.saga_id
-    RETURNING s.partition, s.saga_id, s.idempotency_key
+    RETURNING s.partition, s.saga_id, s.idempotency_key, s.created_at, s.labels, s.lock_keys
 ), journal AS (
     DELETE FROM saga_journal j USING gone g
     WHERE j.partition = g.partition AND j.saga_id = g.saga_id
 ), keys AS (
     DELETE FROM idempotency i USING gone g WHERE i.idempotency_key = g.idempotency_key
+), labels AS (
+    DELETE FROM saga_label l
+    USING gone g CROSS JOIN LATERAL jsonb_each_text(g.labels) e
+    WHERE l.name = e.key AND l.value = e.value
+        AND l.created_at = g.created_at AND l.saga_id = g.saga_id
+), lock_keys AS (
+    DELETE FROM saga_lock_key l
+    USING gone g CROSS JOIN LATERAL unnest(g.lock_keys) k (lock_key)
+    WHERE l.lock_key = k.lock_key AND l.created_at = g.created_at AND l.saga_id = g.saga_id
 ), tickets AS (
     DELETE FROM lock_ticket t USING gone g WHERE t.saga_id = g.saga_id
 ), items AS (

@@ -2,7 +2,7 @@
 
 use super::{
     accept, append, connect, definition, fast, generation, idle, inbox, lease, list, load, lock,
-    participant, queue, saga, version,
+    participant, queue, saga, unlisted, version,
 };
 
 /// Statements that run per saga, per batch or per look at what is due: none may cost more the
@@ -44,6 +44,7 @@ pub const HOT: &[(&str, &str)] = &[
     ("journal", saga::JOURNAL),
     ("delete_ended", saga::DELETE_ENDED),
     ("delete_settled", saga::DELETE_SETTLED),
+    ("list_unlisted", unlisted::LIST_UNLISTED),
 ];
 
 /// The others: leases, lists, definitions, participants.

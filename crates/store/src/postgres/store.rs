@@ -178,6 +178,10 @@ impl Store for PostgresStore {
         self.forget_idle(limit).await
     }
 
+    async fn list_left_behind(&self, limit: u16) -> Result<u64, Error> {
+        self.list_unlisted(limit).await
+    }
+
     async fn post(&self, item: &InboxItem) -> Result<(), Error> {
         self.post_item(item).await
     }

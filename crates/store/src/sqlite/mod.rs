@@ -16,6 +16,7 @@ mod lease;
 mod list;
 mod load;
 mod options;
+mod page;
 mod participant;
 mod port;
 mod queue;

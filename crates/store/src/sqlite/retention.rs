@@ -20,11 +20,11 @@ const ENDED: &str = "SELECT s.saga_no FROM saga AS s
 /// items for sagas that are not there, from before `$2`.
 const DELETE: &str = "
     DELETE FROM saga_journal WHERE saga_no IN (SELECT value FROM json_each($1));
-    DELETE FROM saga_label WHERE (name, value, saga_no) IN (
-        SELECT l.key, l.value, s.saga_no FROM json_each($1) AS e
+    DELETE FROM saga_label WHERE (name, value, created_us, saga_id) IN (
+        SELECT l.key, l.value, s.created_us, s.saga_id FROM json_each($1) AS e
         CROSS JOIN saga AS s ON s.saga_no = e.value CROSS JOIN json_each(s.labels) AS l);
-    DELETE FROM saga_lock_key WHERE (lock_key, saga_no) IN (
-        SELECT k.value, s.saga_no FROM json_each($1) AS e
+    DELETE FROM saga_lock_key WHERE (lock_key, created_us, saga_id) IN (
+        SELECT k.value, s.created_us, s.saga_id FROM json_each($1) AS e
         CROSS JOIN saga AS s ON s.saga_no = e.value CROSS JOIN json_each(s.lock_keys) AS k);
     DELETE FROM lock_ticket WHERE saga_no IN (SELECT value FROM json_each($1));
     DELETE FROM inbox WHERE saga_id IN (

@@ -229,8 +229,8 @@ impl Step {
                 ";"
             ),
             Self::Labels => concat!(
-                "INSERT INTO saga_label (name, value, saga_no)
-                 SELECT l.key, l.value, s.saga_no FROM jsonb_each($5) AS a
+                "INSERT INTO saga_label (name, value, created_us, saga_id)
+                 SELECT l.key, l.value, s.created_us, s.saga_id FROM jsonb_each($5) AS a
                  CROSS JOIN saga AS s ON s.saga_id = a.value ->> 'saga_id'
                  CROSS JOIN json_each(s.labels) AS l
                  WHERE s.labels IS NOT NULL AND ",
@@ -238,8 +238,8 @@ impl Step {
                 ";"
             ),
             Self::LockKeys => concat!(
-                "INSERT INTO saga_lock_key (lock_key, saga_no)
-                 SELECT k.value, s.saga_no FROM jsonb_each($5) AS a
+                "INSERT INTO saga_lock_key (lock_key, created_us, saga_id)
+                 SELECT k.value, s.created_us, s.saga_id FROM jsonb_each($5) AS a
                  CROSS JOIN saga AS s ON s.saga_id = a.value ->> 'saga_id'
                  CROSS JOIN json_each(s.lock_keys) AS k
                  WHERE s.lock_keys IS NOT NULL AND ",

@@ -9,7 +9,7 @@ use super::fixture::{World, append, at, definition, definition_name, header, id,
 use crate::store::{AcceptOutcome, Append, Header, InboxId, InboxItem, NewSaga, Partition, Wake};
 use crate::{SagaFilter, Store};
 
-fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+pub(super) fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
@@ -51,7 +51,7 @@ async fn shown(world: &World, filter: SagaFilter) -> Vec<String> {
     page.items.into_iter().map(|own| own.saga_id.into()).collect()
 }
 
-fn label(name: &str, value: &str) -> (String, String) {
+pub(super) fn label(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
@@ -129,6 +129,31 @@ pub async fn pages_hold_every_saga_once(store: Arc<dyn Store>) {
         }));
         let ids: BTreeSet<_> = read.into_iter().map(|own| own.saga_id).collect();
         assert_eq!(ids.len(), 40, "pages of {limit}");
+    }
+}
+
+/// What an id had before its retention was over leads nowhere, even at the same moment.
+pub async fn an_id_that_comes_again_is_found_by_what_it_is_now(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let with = |team: &str, lock: &str, name: &str| NewSaga {
+        labels: labels(&[("team", team), ("kept", "yes")]),
+        lock_keys: vec![key(lock)],
+        grant: Some(Status::Running),
+        ..saga(name)
+    };
+    world.accept_all(vec![with("blue", "k", "s"), with("blue", "m", "t")]).await;
+    world.end(&id("s")).await;
+    assert_eq!(world.store.delete_ended(at(2), 10).await.unwrap(), 1);
+    world.accept(with("red", "l", "s")).await;
+    let team =
+        |value: &str| SagaFilter { labels: vec![label("team", value)], ..SagaFilter::default() };
+    assert_eq!(shown(&world, team("blue")).await, ["t"]);
+    assert_eq!(shown(&world, team("red")).await, ["s"]);
+    let both = SagaFilter { labels: vec![label("kept", "yes")], ..SagaFilter::default() };
+    assert_eq!(shown(&world, both).await, ["t", "s"]);
+    for (lock, expected) in [("k", &[][..]), ("l", &["s"]), ("m", &["t"])] {
+        let locking = SagaFilter { lock_key: Some(key(lock)), ..SagaFilter::default() };
+        assert_eq!(shown(&world, locking).await, expected, "{lock}");
     }
 }
 

@@ -26,6 +26,7 @@ pub mod lease;
 pub mod list;
 pub mod lock;
 pub mod locks;
+pub mod page;
 pub mod queue;
 pub mod registry;
 pub mod requeue;
@@ -140,11 +141,17 @@ macro_rules! store_conformance {
                 every_filter_chooses
                 filters_join
                 pages_hold_every_saga_once
+                an_id_that_comes_again_is_found_by_what_it_is_now
                 a_summary_names_the_partition
                 counts_stop_at_the_limit
                 retention_takes_all_that_belongs_to_a_saga
                 retention_spares_nested_sagas_of_live_ones
                 retention_spares_what_lives_or_ended_late
+            }
+            page {
+                every_condition_shows_what_fits_once_and_in_order
+                pages_of_many_show_what_fits_once_and_in_order
+                a_prefix_puts_ids_in_order
             }
             registry {
                 versions_count_from_one

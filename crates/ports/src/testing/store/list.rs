@@ -1,5 +1,7 @@
 //! Lists, counts and retention.
 
+use std::cmp::Reverse;
+
 use amends_core::saga::Status;
 use amends_core::{SagaId, Timestamp};
 
@@ -13,15 +15,21 @@ impl State {
         after: Option<&Cursor>,
         limit: u16,
     ) -> Page<SagaSummary> {
+        // Under a prefix of ids the order is that of ids alone.
+        let has_time = filter.id_prefix.is_none();
+        let place =
+            |created_at: Timestamp, id: &SagaId| (has_time.then_some(created_at), id.clone());
         let is_after = |id: &SagaId, row: &SagaRow| {
-            after.is_none_or(|cursor| (row.created_at, id) < (cursor.created_at, &cursor.saga_id))
+            after.is_none_or(|cursor| {
+                place(row.created_at, id) < place(cursor.created_at, &cursor.saga_id)
+            })
         };
         let mut rows: Vec<(&SagaId, &SagaRow)> = self
             .sagas
             .iter()
             .filter(|(id, row)| matches(filter, id, row) && is_after(id, row))
             .collect();
-        rows.sort_by(|(a, x), (b, y)| (y.created_at, b).cmp(&(x.created_at, a)));
+        rows.sort_by_key(|(id, row)| Reverse(place(row.created_at, id)));
         let more = rows.len() > usize::from(limit);
         rows.truncate(usize::from(limit));
         let items: Vec<SagaSummary> = rows.iter().map(|(id, row)| row.summary(id)).collect();
