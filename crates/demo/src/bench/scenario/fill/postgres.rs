@@ -18,7 +18,7 @@ pub(super) async fn fill(session: Session, url: &str, plan: &Plan) -> anyhow::Re
     try_join!(sagas(session, plan), journals(other, plan))?;
     let mut session = Session::open(url).await?;
     // As a server is that has been looked after: nothing of it is left to do during a run.
-    for table in ["saga", "saga_journal", "idempotency"] {
+    for table in ["saga", "saga_label", "saga_lock_key", "saga_journal", "idempotency"] {
         session.run(format!("VACUUM (ANALYZE) {table}")).await?;
     }
     session.run("CHECKPOINT".to_owned()).await
@@ -58,7 +58,24 @@ async fn sagas(mut session: Session, plan: &Plan) -> anyhow::Result<()> {
         session.run(sql::sagas(&numbered, &columns, &own)).await?;
     }
     say("sagas are written, their indexes are made");
-    make(&mut session, indexes).await
+    make(&mut session, indexes).await?;
+    found_by(&mut session).await
+}
+
+/// What sagas are found by in lists, those of the patterns again.
+async fn found_by(session: &mut Session) -> anyhow::Result<()> {
+    let labels = "INSERT INTO saga_label (name, value, created_at, saga_id)
+SELECT l.key, l.value, s.created_at, s.saga_id
+FROM saga s CROSS JOIN LATERAL jsonb_each_text(s.labels) l";
+    let lock_keys = "INSERT INTO saga_lock_key (lock_key, created_at, saga_id)
+SELECT k, s.created_at, s.saga_id FROM saga s CROSS JOIN LATERAL unnest(s.lock_keys) k";
+    for (table, fill) in [("saga_label", labels), ("saga_lock_key", lock_keys)] {
+        let indexes = drop_indexes(session, table).await?;
+        session.run(format!("TRUNCATE {table}")).await?;
+        session.run(fill.to_owned()).await?;
+        make(session, indexes).await?;
+    }
+    Ok(())
 }
 
 async fn journals(mut session: Session, plan: &Plan) -> anyhow::Result<()> {

@@ -34,16 +34,16 @@ SELECT {base} + x.n, 0, {count}, {facts} FROM ({numbered}) x"
     for label in ["channel", "customer", "shop"] {
         session
             .run(format!(
-                "INSERT INTO saga_label (name, value, saga_no)
-SELECT '{label}', x.{label}, {base} + x.n FROM ({numbered}) x ORDER BY 2, 3"
+                "INSERT INTO saga_label (name, value, created_us, saga_id)
+SELECT '{label}', x.{label}, x.us, x.id FROM ({numbered}) x ORDER BY 2, 3, 4"
             ))
             .await?;
     }
     let is_locked = sql::by_kind(plan, |copied| u8::from(copied.pattern.is_locked).to_string());
     session
         .run(format!(
-            "INSERT INTO saga_lock_key (lock_key, saga_no)
-SELECT 'sku:' || x.sku, {base} + x.n FROM ({numbered}) x WHERE {is_locked} = 1 ORDER BY 1, 2"
+            "INSERT INTO saga_lock_key (lock_key, created_us, saga_id)
+SELECT 'sku:' || x.sku, x.us, x.id FROM ({numbered}) x WHERE {is_locked} = 1 ORDER BY 1, 2, 3"
         ))
         .await?;
     for statement in makes {
