@@ -74,7 +74,8 @@ pub(crate) fn not_found(id: &SagaId) -> Problem {
 
 /// List sagas.
 ///
-/// Newest first. All conditions must hold; a parameter that may be repeated says so.
+/// Newest first; with `q` in descending order of id. All conditions must hold; a parameter that may
+/// be repeated says so.
 #[utoipa::path(
     get,
     path = "/v1/sagas",
@@ -87,7 +88,7 @@ pub(crate) fn not_found(id: &SagaId) -> Problem {
         ("key" = Option<String>, Query, description = "Sagas with this lock key"),
         ("from" = Option<String>, Query, description = "Accepted at or after this time (RFC 3339)"),
         ("before" = Option<String>, Query, description = "Accepted before this time (RFC 3339)"),
-        ("q" = Option<String>, Query, description = "Ids that start with this text"),
+        ("q" = Option<String>, Query, description = "Ids that start with this text, in descending order of id"),
         ("cursor" = Option<String>, Query, description = "`next` of the page before"),
         ("limit" = Option<u16>, Query, description = "Most rows, 1 to 500; 50 without it"),
     ),

@@ -120,9 +120,11 @@ async fn read(
     conditions: &Conditions,
 ) -> Result<Listed, amends_ports::store::Error> {
     let filter = &conditions.filter;
-    let after = conditions.cursor.as_ref().or(conditions.top.as_ref());
+    // Rows that have the order of their ids have no top that newer ones could come above.
+    let top = conditions.top.as_ref().filter(|_| filter.id_prefix.is_none());
+    let after = conditions.cursor.as_ref().or(top);
     let page = engine.sagas(filter, after, ROWS).await?;
-    let newer = match conditions.top.as_ref() {
+    let newer = match top {
         Some(top) => {
             let newest = engine.sagas(filter, None, ROWS).await?;
             Some(newest.items.iter().filter(|row| row.created_at >= top.created_at).count())

@@ -59,7 +59,7 @@ impl From<SagaSummary> for SagaRow {
     }
 }
 
-/// A page of sagas, newest first.
+/// A page of sagas, newest first; with `q` in descending order of id.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct SagaList {
     /// The rows.

@@ -69,7 +69,8 @@ impl SagaQuery {
         self.with("before", time.to_string())
     }
 
-    /// Sagas whose id starts with this text.
+    /// Sagas whose id starts with this text. The list comes in descending order of id then: for ids
+    /// that the coordinator made that is newest first, too.
     pub fn id_prefix(self, prefix: &str) -> Self {
         self.with("q", prefix.to_owned())
     }
@@ -85,7 +86,7 @@ impl SagaQuery {
         self
     }
 
-    /// One page, newest first: the first one, or the one that a page's `next` leads to.
+    /// One page, newest first, or by id under a prefix: the first one, or the one that a page's `next` leads to.
     ///
     /// # Errors
     ///
@@ -102,7 +103,7 @@ impl SagaQuery {
         self.client.send(request).await?.read()
     }
 
-    /// All pages, one saga after another, newest first.
+    /// All pages, one saga after another, newest first, or by id under a prefix.
     pub fn stream(self) -> Items<SagaSummary> {
         Items::paged(move |cursor: Option<String>| {
             let query = self.clone();
@@ -121,7 +122,7 @@ impl SagaQuery {
     }
 }
 
-/// A page of sagas, newest first.
+/// A page of sagas, newest first, or by id under a prefix.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct SagaPage {
