@@ -29,9 +29,20 @@ pub(super) struct Copied {
     pub(super) pattern: Pattern,
     /// When it was accepted, in microseconds.
     pub(super) created_us: i64,
-    /// All its facts, as one JSON array.
+    /// Its journal as it was written: rows of other sizes would leave other gaps in the database's
+    /// pages, into which it puts later ones.
+    pub(super) parts: Vec<Part>,
+}
+
+/// A row of a journal.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// Number of the first fact.
+    pub(super) first: usize,
+    /// How many facts there are.
+    pub(super) count: usize,
+    /// A JSON array.
     pub(super) facts: String,
-    pub(super) fact_count: usize,
 }
 
 impl Plan {
@@ -52,7 +63,7 @@ impl Plan {
             let sql = format!(
                 "SELECT records FROM saga_journal WHERE {of}'{id}'{close} ORDER BY first_seq"
             );
-            copied.push(Copied::new(pattern, &session.texts(sql).await?)?);
+            copied.push(Copied::new(pattern, session.texts(sql).await?)?);
         }
         let partitions = "SELECT CAST(value AS TEXT) FROM meta WHERE name = 'partitions'";
         let partitions = session.number(partitions).await?;
@@ -134,16 +145,16 @@ FROM (SELECT n, us, h, {ms} AS t, {random} AS r
 }
 
 impl Copied {
-    fn new(pattern: Pattern, chunks: &[String]) -> anyhow::Result<Self> {
-        let mut facts: Vec<Box<serde_json::value::RawValue>> = Vec::new();
-        for chunk in chunks {
-            let part: Vec<Box<serde_json::value::RawValue>> = serde_json::from_str(chunk)?;
-            facts.extend(part);
+    fn new(pattern: Pattern, rows: Vec<String>) -> anyhow::Result<Self> {
+        let mut parts: Vec<Part> = Vec::with_capacity(rows.len());
+        for facts in rows {
+            let first = parts.last().map_or(0, |last| last.first + last.count);
+            let count = serde_json::from_str::<Vec<&serde_json::value::RawValue>>(&facts)?.len();
+            parts.push(Part { first, count, facts });
         }
-        let first = facts.first().context("a pattern has no journal")?;
-        let first: serde_json::Value = serde_json::from_str(first.get())?;
-        let created_us = first["at"].as_i64().context("a fact has no time")?;
-        let (fact_count, facts) = (facts.len(), serde_json::to_string(&facts)?);
-        Ok(Self { pattern, created_us, facts, fact_count })
+        let begin = parts.first().context("a pattern has no journal")?;
+        let begin: serde_json::Value = serde_json::from_str(&begin.facts)?;
+        let created_us = begin[0]["at"].as_i64().context("a fact has no time")?;
+        Ok(Self { pattern, created_us, parts })
     }
 }

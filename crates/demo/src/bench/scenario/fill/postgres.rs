@@ -82,13 +82,14 @@ async fn journals(mut session: Session, plan: &Plan) -> anyhow::Result<()> {
     session.run(SETTINGS.to_owned()).await?;
     let mut indexes = drop_indexes(&mut session, "saga_journal").await?;
     indexes.extend(drop_indexes(&mut session, "idempotency").await?);
-    let (facts, count, partitions) = (sql::facts(plan), sql::fact_count(plan), plan.partitions);
+    let partitions = plan.partitions;
     for chunk in plan.chunks() {
         let numbered = plan.numbered(chunk, &session);
         session
             .run(format!(
                 "INSERT INTO saga_journal (partition, saga_id, first_seq, record_count, records)
-SELECT x.n / 256 % {partitions}, x.id, 0, {count}, {facts} FROM ({numbered}) x"
+SELECT j.n / 256 % {partitions}, j.id, j.first_seq, j.record_count, j.records FROM ({rows}) j",
+                rows = sql::journals(plan, &numbered),
             ))
             .await?;
         session

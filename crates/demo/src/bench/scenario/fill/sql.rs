@@ -1,7 +1,7 @@
 //! SQL for copies of patterns, of rows `x` that [`Plan::numbered`] gives.
 
 use super::patterns::{CHANNEL, CUSTOMER, SHOP, SKU};
-use super::plan::{Copied, Plan};
+use super::plan::{Copied, Part, Plan};
 
 /// Words of a pattern's journal, and what a copy has in their place.
 const WORDS: [(&str, &str); 4] =
@@ -11,14 +11,22 @@ const TIME_DIGITS: usize = 16;
 /// No pattern takes longer.
 const PATTERN_US_MAX: i64 = 3_600_000_000;
 
-/// All facts of a copy, as one text.
-pub(super) fn facts(plan: &Plan) -> String {
-    by_kind(plan, copy_of)
-}
-
-/// How many facts that is.
-pub(super) fn fact_count(plan: &Plan) -> String {
-    by_kind(plan, |copied| copied.fact_count.to_string())
+/// Rows of the journals of copies: all columns of the copy, first_seq, record_count, records.
+pub(super) fn journals(plan: &Plan, numbered: &str) -> String {
+    let (mut values, mut cases) = (Vec::new(), String::new());
+    for (kind, copied) in plan.patterns.iter().enumerate() {
+        for part in &copied.parts {
+            let (place, Part { first, count, .. }) = (values.len(), part);
+            values.push(format!("({kind}, {place}, {first}, {count})"));
+            cases += &format!(" WHEN {place} THEN {}", copy_of(copied, part));
+        }
+    }
+    let values = values.join(", ");
+    format!(
+        "SELECT x.*, v.column3 AS first_seq, v.column4 AS record_count,
+    CASE v.column2{cases} END AS records
+FROM ({numbered}) x CROSS JOIN (VALUES {values}) v WHERE v.column1 = x.kind"
+    )
 }
 
 /// An expression for each kind of pattern.
@@ -59,13 +67,13 @@ pub(super) fn text(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// The journal of a pattern as an expression: its id, times and words are those of the copy.
-fn copy_of(copied: &Copied) -> String {
+/// A part of a pattern's journal as an expression: its id, times and words are those of the copy.
+fn copy_of(copied: &Copied, part: &Part) -> String {
     let id = copied.pattern.saga_id.as_str();
     let words: Vec<(&str, &str)> = WORDS.into_iter().chain([(id, "x.id")]).collect();
     let mut parts = Vec::new();
     let mut literal = String::new();
-    let mut rest = copied.facts.as_str();
+    let mut rest = part.facts.as_str();
     while let Some(first) = rest.chars().next() {
         let word = words.iter().find(|(word, _)| rest.starts_with(word));
         let found = word.map(|(word, own)| (word.len(), (*own).to_owned()));
@@ -108,8 +116,9 @@ mod tests {
             created_us + 7
         );
         let pattern = Pattern { saga_id: "s-1".to_owned(), is_locked: true };
-        let copied = Copied { pattern, created_us, facts, fact_count: 2 };
+        let copied = Copied { pattern, created_us, parts: Vec::new() };
+        let part = Part { first: 0, count: 2, facts };
         let expected = r#"'[{"at":' || (x.us + 0) || ',"id":"' || x.id || '","key":"sku:' || x.sku || '","it''s":2},{"at":' || (x.us + 7) || '}]'"#;
-        assert_eq!(copy_of(&copied), expected);
+        assert_eq!(copy_of(&copied, &part), expected);
     }
 }

@@ -20,11 +20,11 @@ pub(super) async fn fill(mut session: Session, plan: &Plan) -> anyhow::Result<()
     for chunk in plan.chunks() {
         let numbered = plan.numbered(chunk, &session);
         session.run(sql::sagas(&numbered, &columns, &own_columns(plan, base))).await?;
-        let (facts, count) = (sql::facts(plan), sql::fact_count(plan));
+        let rows = sql::journals(plan, &numbered);
         session
             .run(format!(
                 "INSERT INTO saga_journal (saga_no, first_seq, record_count, records)
-SELECT {base} + x.n, 0, {count}, {facts} FROM ({numbered}) x"
+SELECT {base} + j.n, j.first_seq, j.record_count, j.records FROM ({rows}) j"
             ))
             .await?;
     }
