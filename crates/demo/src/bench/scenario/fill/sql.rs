@@ -13,15 +13,15 @@ const PATTERN_US_MAX: i64 = 3_600_000_000;
 
 /// Rows of the journals of copies: all columns of the copy, first_seq, record_count, records.
 pub(super) fn journals(plan: &Plan, numbered: &str) -> String {
-    let (mut values, mut cases) = (Vec::new(), String::new());
+    let (mut values, mut cases) = (Vec::new(), Vec::new());
     for (kind, copied) in plan.patterns.iter().enumerate() {
         for part in &copied.parts {
             let (place, Part { first, count, .. }) = (values.len(), part);
             values.push(format!("({kind}, {place}, {first}, {count})"));
-            cases += &format!(" WHEN {place} THEN {}", copy_of(copied, part));
+            cases.push(format!(" WHEN {place} THEN {}", copy_of(copied, part)));
         }
     }
-    let values = values.join(", ");
+    let (values, cases) = (values.join(", "), cases.concat());
     format!(
         "SELECT x.*, v.column3 AS first_seq, v.column4 AS record_count,
     CASE v.column2{cases} END AS records
