@@ -150,7 +150,8 @@ pub struct Written {
 
 /// A saga that got its keys from the one before it, so that nobody has to find it first. It may
 /// be so for those in a partition with a lease in the batch that the batch does not name itself;
-/// for others, and where a key of theirs is not one of the batch, the owner is woken.
+/// for others, for paused ones, and where a key of theirs is not one of the batch, the owner is
+/// woken.
 #[derive(Clone, Debug)]
 pub struct Successor {
     /// As it is stored.

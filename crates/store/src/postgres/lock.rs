@@ -97,13 +97,13 @@ ORDER BY s.saga_id
 FOR NO KEY UPDATE OF s";
 
 /// Of the sagas $1 that are first in all their queues, grants those of $2 their keys that are in a
-/// partition of $3 and need no other keys than $4, which are locked, and takes them into memory;
-/// wakes the others. Answers them all, those in memory with their chunks and tokens.
+/// partition of $3, are not paused and need no other keys than $4, which are locked, and takes them
+/// into memory; wakes the others. Answers them all, those in memory with their chunks and tokens.
 pub(super) const FOLLOW: &str = concat!(
     "WITH first AS (
     SELECT s.saga_id, s.partition, s.definition,
         s.saga_id = ANY($2::text[]) AND s.partition = ANY($3::int[])
-            AND s.lock_keys <@ $4::text[] AS is_next
+            AND s.lock_keys <@ $4::text[] AND NOT s.paused AS is_next
     FROM saga s
     WHERE s.saga_id = ANY($1::text[]) AND (s.ended_at IS NULL) IS TRUE
         AND NOT EXISTS (

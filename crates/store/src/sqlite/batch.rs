@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::SqliteStore;
 use super::accept::Submissions;
 use super::failure::Failure;
-use super::load::named;
+use super::load::going_on;
 use super::row::{partition, saga_id};
 use super::statement::{NOTE_GRANTS, Step, TAKE_TOKENS};
 use super::writer::Transaction;
@@ -361,7 +361,7 @@ async fn written(
     let mut woken = answers.woken;
     let next: Vec<SagaId> =
         woken.iter().filter(|own| may_follow(batch, own)).map(|(_, id)| id.clone()).collect();
-    let next = named(transaction.connection(), &next).await?;
+    let next = going_on(transaction.connection(), &next).await?;
     woken.retain(|(_, saga_id)| next.iter().all(|(saga, _)| saga.saga_id != *saga_id));
     let mut next_tokens: Vec<Option<Vec<Token>>> = vec![None; next.len()];
     let mut accepts = plan.submissions.outcomes(answers.exists);

@@ -42,10 +42,10 @@ const ONE: &str = "SELECT s.saga_no, s.saga_id, s.partition, s.definition
          AND p.epoch = l.value ->> 'epoch' AND p.owner IS NOT NULL
      WHERE s.saga_id = $2 AND s.wake_us IS NOT NULL";
 
-/// Sagas by id, and how many lock keys each has.
-const NAMED: &str = "SELECT s.saga_no, s.saga_id, s.partition, s.definition,
+/// Those of some sagas that are not paused, and how many lock keys each has.
+const GOING_ON: &str = "SELECT s.saga_no, s.saga_id, s.partition, s.definition,
          json_array_length(s.lock_keys)
-     FROM json_each($1) AS n CROSS JOIN saga AS s ON s.saga_id = n.value";
+     FROM json_each($1) AS n CROSS JOIN saga AS s ON s.saga_id = n.value WHERE s.paused = 0";
 
 const CLAIM: &str =
     "UPDATE saga SET wake_us = NULL WHERE saga_no IN (SELECT value FROM json_each($1))";
@@ -66,7 +66,7 @@ const CHUNKS: &str = "SELECT j.first_seq, j.records FROM saga_journal AS j
 /// Every statement here, for the test that prepares them.
 #[cfg(test)]
 pub(super) const STATEMENTS: &[&str] =
-    &[RECOVER, DUE, ONE, NAMED, CLAIM, JOURNALS, SUMMARY, CHUNKS];
+    &[RECOVER, DUE, ONE, GOING_ON, CLAIM, JOURNALS, SUMMARY, CHUNKS];
 
 /// A saga whose journal is still to be read.
 struct Found {
@@ -123,9 +123,9 @@ async fn with_journals(
     Ok(sagas)
 }
 
-/// Sagas as the running transaction sees them, and how many lock keys each has. Those that can't be
-/// read are left out.
-pub(super) async fn named(
+/// Those of some sagas that go on with their lock keys, as the running transaction sees them, and how
+/// many keys each has. Those that are paused or can't be read do not.
+pub(super) async fn going_on(
     connection: &mut SqliteConnection,
     saga_ids: &[SagaId],
 ) -> Result<Vec<(StoredSaga, usize)>, Failure> {
@@ -133,7 +133,7 @@ pub(super) async fn named(
         return Ok(Vec::new());
     }
     let saga_ids = json_array(saga_ids.iter().map(SagaId::as_str))?;
-    let rows = sqlx::query(NAMED).bind(saga_ids).fetch_all(&mut *connection).await?;
+    let rows = sqlx::query(GOING_ON).bind(saga_ids).fetch_all(&mut *connection).await?;
     let mut keys: HashMap<SagaId, usize> = HashMap::with_capacity(rows.len());
     for row in &rows {
         let count: i64 = row.try_get(4)?;

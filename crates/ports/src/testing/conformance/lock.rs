@@ -273,6 +273,19 @@ pub async fn a_release_grants_the_next_its_keys(store: Arc<dyn Store>) {
     assert!(world.ask("s1").await.unwrap() > next.tokens, "its owner may not have heard of it");
 }
 
+/// It does not want its keys now, and whoever resumes it asks for them.
+pub async fn a_paused_saga_is_not_granted_what_it_waits_for(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.enter("s", &["k"]).await;
+    let mut paused = queued("p", &["k"]);
+    paused.header.paused = true;
+    world.accept(paused).await;
+    let written = world.end(&id("s")).await;
+    assert_eq!(written.woken, [(Partition(0), id("p"))]);
+    let places = world.store.lock_places(&id("p")).await.unwrap();
+    assert_eq!(places[0].token, None);
+}
+
 /// The wake-up of a saga that another coordinator drives stands in the store, so that a lost poke
 /// loses nothing.
 pub async fn a_woken_saga_is_due_even_if_it_was_in_memory(store: Arc<dyn Store>) {

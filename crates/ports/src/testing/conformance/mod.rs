@@ -104,6 +104,7 @@ macro_rules! store_conformance {
                 one_batch_grants_a_key_once
                 a_release_before_the_end_lets_the_next_run
                 a_release_grants_the_next_its_keys
+                a_paused_saga_is_not_granted_what_it_waits_for
                 a_woken_saga_is_due_even_if_it_was_in_memory
                 tokens_grow_with_every_grant
                 crossing_keys_never_deadlock

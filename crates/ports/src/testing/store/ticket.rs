@@ -105,7 +105,8 @@ impl State {
                 || batch.grants.iter().any(|grant| grant.saga_id == saga_id);
             let Some(row) = self.sagas.get_mut(&saga_id) else { continue };
             let is_led = batch.leases.iter().any(|lease| lease.partition == row.partition);
-            if !is_named && is_led && row.lock_keys.iter().all(|key| freed.contains(key)) {
+            let may_follow = !is_named && is_led && !row.header.paused;
+            if may_follow && row.lock_keys.iter().all(|key| freed.contains(key)) {
                 let saga = row.stored(&saga_id);
                 let tokens = self.grant(&saga_id).unwrap_or_default();
                 successors.push(Successor { saga, tokens });
