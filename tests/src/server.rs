@@ -276,15 +276,13 @@ impl Drop for Server {
         if !std::thread::panicking() {
             return;
         }
-        let log = self.log_tail();
-        // What can't be shown, since the disk is full, must not hide what failed.
-        let _ = std::panic::catch_unwind(|| eprintln!("{log}"));
+        let mut text = self.log_tail();
         if std::env::var_os("AMENDS_TEST_KEEP").is_some() {
             self.home.disable_cleanup(true);
-            let kept = self.home.path().display().to_string();
-            let _ = std::panic::catch_unwind(|| {
-                eprintln!("AMENDS_TEST_KEEP: all of it stays in {kept}");
-            });
+            text += "\nAMENDS_TEST_KEEP: all of it stays in ";
+            text += &self.home.path().display().to_string();
         }
+        // What can't be shown, since the disk is full, must not hide what failed.
+        let _ = std::panic::catch_unwind(|| eprintln!("{text}"));
     }
 }

@@ -23,6 +23,19 @@ pub struct Batch {
     pub settles: Vec<Settle>,
 }
 
+impl Batch {
+    /// Whether it relies on a lease of this partition.
+    pub fn is_under(&self, partition: Partition) -> bool {
+        self.leases.iter().any(|lease| lease.partition == partition)
+    }
+
+    /// Whether it changes this saga or asks for its lock keys.
+    pub fn names(&self, saga_id: &str) -> bool {
+        self.appends.iter().any(|append| append.saga_id.as_str() == saga_id)
+            || self.grants.iter().any(|grant| grant.saga_id.as_str() == saga_id)
+    }
+}
+
 /// A saga to be made.
 #[derive(Clone, Debug)]
 pub struct NewSaga {

@@ -10,6 +10,7 @@ use super::append::{Appends, Headers, appended};
 use super::lease::{Leases, fenced};
 use super::lock::NewTickets;
 use super::pool::Query;
+use super::unlisted::listing;
 use super::{Failure, Time, row};
 
 /// Makes sagas from parameters $17 to $35 as well; takes an idempotency key only for a saga whose
@@ -17,7 +18,8 @@ use super::{Failure, Time, row};
 /// ids serves.
 macro_rules! made {
     () => {
-        ", new AS MATERIALIZED (
+        concat!(
+            ", new AS MATERIALIZED (
     SELECT * FROM unnest($17::text[], $18::int[], $19::text[], $20::text[], $21::bigint[],
             $22::text[], $23::text[], $24::text[], $25::text[], $26::timestamptz[],
             $27::text[], $28::bool[], $29::text[], $30::text[],
@@ -48,22 +50,15 @@ macro_rules! made {
     ORDER BY n.saga_id COLLATE \"C\"
     ON CONFLICT (saga_id) DO NOTHING
     RETURNING saga_id, idempotency_key, created_at, labels, lock_keys
-), labelled AS (
-    INSERT INTO saga_label (name, value, created_at, saga_id)
-    SELECT l.key, l.value, m.created_at, m.saga_id
-    FROM made m CROSS JOIN LATERAL jsonb_each_text(m.labels) l
-    ON CONFLICT (name, value, created_at, saga_id) DO NOTHING
-), locking AS (
-    INSERT INTO saga_lock_key (lock_key, created_at, saga_id)
-    SELECT k.lock_key, m.created_at, m.saga_id
-    FROM made m CROSS JOIN LATERAL unnest(m.lock_keys) k (lock_key)
-    ON CONFLICT (lock_key, created_at, saga_id) DO NOTHING
-), begun AS (
+), ",
+            listing!("made"),
+            ", begun AS (
     INSERT INTO saga_journal (partition, saga_id, first_seq, record_count, records)
     SELECT n.partition, n.saga_id, 0, n.record_count, n.records
     FROM new n
     WHERE n.record_count > 0 AND (n.saga_id IN (SELECT m.saga_id FROM made m)) IS TRUE
 )"
+        )
     };
 }
 

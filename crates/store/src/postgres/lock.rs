@@ -233,13 +233,9 @@ pub(super) struct Followers<'b> {
 
 impl<'b> Followers<'b> {
     pub(super) fn new(batch: &Batch, heads: &'b [&'b str]) -> Self {
-        let is_named = |head: &str| {
-            batch.appends.iter().any(|append| append.saga_id.as_str() == head)
-                || batch.grants.iter().any(|grant| grant.saga_id.as_str() == head)
-        };
         Self {
             heads,
-            unnamed: heads.iter().copied().filter(|head| !is_named(head)).collect(),
+            unnamed: heads.iter().copied().filter(|head| !batch.names(head)).collect(),
             partitions: batch.leases.iter().map(|lease| i32::from(lease.partition.0)).collect(),
         }
     }

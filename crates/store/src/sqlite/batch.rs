@@ -232,10 +232,9 @@ fn steps(batch: &Batch, submissions: &Submissions<'_>) -> Vec<Step> {
 
 /// Whether every change is under a lease of its partition.
 fn check_covered(batch: &Batch) -> Result<(), Failure> {
-    let covered = |partition| batch.leases.iter().any(|lease| lease.partition == partition);
     let appends = batch.appends.iter().map(|append| append.partition);
     let grants = batch.grants.iter().map(|grant| grant.partition);
-    match appends.chain(grants).find(|partition| !covered(*partition)) {
+    match appends.chain(grants).find(|partition| !batch.is_under(*partition)) {
         None => Ok(()),
         Some(Partition(partition)) => Err(Failure::not_written(format!(
             "the batch changes sagas of partition {partition} without its lease"
@@ -359,8 +358,10 @@ async fn written(
     transaction: &mut Transaction<'_>,
 ) -> Result<Written, Failure> {
     let mut woken = answers.woken;
-    let next: Vec<SagaId> =
-        woken.iter().filter(|own| may_follow(batch, own)).map(|(_, id)| id.clone()).collect();
+    let may_follow = |(partition, saga_id): &&(Partition, SagaId)| {
+        batch.is_under(*partition) && !batch.names(saga_id.as_str())
+    };
+    let next: Vec<SagaId> = woken.iter().filter(may_follow).map(|(_, id)| id.clone()).collect();
     let next = going_on(transaction.connection(), &next).await?;
     woken.retain(|(_, saga_id)| next.iter().all(|(saga, _)| saga.saga_id != *saga_id));
     let mut next_tokens: Vec<Option<Vec<Token>>> = vec![None; next.len()];
@@ -405,13 +406,6 @@ async fn written(
     };
     let successors = next.into_iter().zip(next_tokens).map(successor).collect();
     Ok(Written { accepts, grants, woken, successors })
-}
-
-/// Whether a saga that moved up gets its keys at once.
-fn may_follow(batch: &Batch, (partition, saga_id): &(Partition, SagaId)) -> bool {
-    let is_named = batch.appends.iter().any(|append| append.saga_id == *saga_id)
-        || batch.grants.iter().any(|grant| grant.saga_id == *saga_id);
-    !is_named && batch.leases.iter().any(|lease| lease.partition == *partition)
 }
 
 /// The first of `count` tokens that follow one another and were never given.

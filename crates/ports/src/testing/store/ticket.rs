@@ -101,11 +101,10 @@ impl State {
             .collect();
         let (mut successors, mut woken) = (Vec::new(), Vec::new());
         for saga_id in heads {
-            let is_named = batch.appends.iter().any(|append| append.saga_id == saga_id)
-                || batch.grants.iter().any(|grant| grant.saga_id == saga_id);
             let Some(row) = self.sagas.get_mut(&saga_id) else { continue };
-            let is_led = batch.leases.iter().any(|lease| lease.partition == row.partition);
-            let may_follow = !is_named && is_led && !row.header.paused;
+            let may_follow = batch.is_under(row.partition)
+                && !batch.names(saga_id.as_str())
+                && !row.header.paused;
             if may_follow && row.lock_keys.iter().all(|key| freed.contains(key)) {
                 let saga = row.stored(&saga_id);
                 let tokens = self.grant(&saga_id).unwrap_or_default();
