@@ -7,10 +7,10 @@ use std::time::Duration;
 use amends_core::definition::{CheckBack, Definition, Mode, OnBusy};
 use amends_core::expression::Scope;
 use amends_core::mutant::Mutant;
-use amends_core::saga::{self, Actor, Parent, Saga, Status};
+use amends_core::saga::{self, Actor, Event, Input, Parent, Saga, Status, Token};
 use amends_core::{DefinitionName, Json, LockKey, SagaId, Timestamp};
 use amends_ports::failpoint;
-use amends_ports::store::{self, AcceptOutcome, Header, NewSaga, Wake};
+use amends_ports::store::{self, AcceptOutcome, GrantAtOnce, GrantFacts, Header, NewSaga, Wake};
 use tokio::sync::oneshot;
 
 use crate::driver::Driver;
@@ -297,8 +297,10 @@ impl Inner {
             && saga.waits_for_lock()
             && accepted.start_at.is_none()
             && accepted.prepared.is_none();
-        let status = if runs { Status::Running } else { header.status };
-        let granted = (work.is_some() && !accepted.lock_keys.is_empty()).then_some(status);
+        let grant = (work.is_some() && !accepted.lock_keys.is_empty()).then(|| GrantAtOnce {
+            status: if runs { Status::Running } else { header.status },
+            facts: runs.then(|| facts_of_grant(&saga, now)).flatten(),
+        });
         let (reply, receiver) = oneshot::channel();
         let new = NewSaga {
             saga_id: accepted.saga_id.clone(),
@@ -308,7 +310,7 @@ impl Inner {
             definition_version: accepted.definition_version,
             labels: accepted.labels.clone(),
             lock_keys: accepted.lock_keys.clone(),
-            grant: granted,
+            grant: grant.clone(),
             idempotency_key: submission.idempotency_key.clone(),
             request_digest: submission.request_digest.clone(),
             created_at: now,
@@ -332,16 +334,15 @@ impl Inner {
             let written = receiver.await.unwrap_or(Err(JournalError::Lost));
             let started = match (&written, work) {
                 (Ok(AcceptOutcome::Created { tokens }), Some(work)) => {
-                    let status = granted.filter(|_| tokens.is_some());
-                    let started = inner.starting(work, saga, handled, header, status);
-                    started.map(|(driver, first)| (driver, first, tokens.clone()))
+                    let granted = grant.zip(tokens.clone());
+                    inner.starting(work, saga, handled, header, granted)
                 }
                 _ => None,
             };
             failpoint!("engine.submit.before-answer");
             let _ = sender.send(written);
-            if let Some((driver, first, tokens)) = started {
-                driver.run(first, tokens).await;
+            if let Some((driver, first, untold)) = started {
+                driver.run(first, untold).await;
             }
         });
         if Mutant::EarlyAnswer.is_on() {
@@ -355,16 +356,34 @@ impl Inner {
         }
     }
 
-    /// The driver of a new saga and what it does first; none if the saga waits for its lock keys:
-    /// then whoever releases them wakes it. `granted` is the status of its row if it has them.
+    /// The driver of a new saga, what it does first, and the tokens that it is still to be told of;
+    /// none if the saga waits for its lock keys: then whoever releases them wakes it. `granted` are
+    /// its tokens, and what was written with them.
     fn starting(
         self: &Arc<Self>,
         work: Work,
-        saga: Arc<Saga>,
+        mut saga: Arc<Saga>,
         mut handled: saga::Handled,
         header: Header,
-        granted: Option<Status>,
-    ) -> Option<(Driver, saga::Handled)> {
+        granted: Option<(GrantAtOnce, Vec<Token>)>,
+    ) -> Option<(Driver, saga::Handled, Option<Vec<Token>>)> {
+        let mut untold = None;
+        // The grant set the row to be in memory, and to its status.
+        let header = match &granted {
+            Some((grant, _)) => Header { status: grant.status, wake: Wake::InMemory, ..header },
+            None => header,
+        };
+        let has_keys = granted.is_some();
+        if let Some((grant, tokens)) = granted {
+            if grant.facts.is_some() {
+                // As it was foreseen, so that it can't be refused.
+                let told =
+                    Arc::make_mut(&mut saga).handle(header.updated_at, Input::Granted(tokens));
+                handled.effects.extend(told.into_iter().flat_map(|told| told.effects));
+            } else {
+                untold = Some(tokens);
+            }
+        }
         self.send_hint(|| Hint {
             saga_id: saga.id().clone(),
             definition: saga.accepted().definition_name.clone(),
@@ -372,19 +391,13 @@ impl Inner {
             status: saga.status(),
         });
         handled.records.clear();
-        if saga.waits_for_lock() {
-            if granted.is_none() {
-                self.replace_waiting(&saga);
-                return None;
-            }
+        if has_keys {
             handled.effects.retain(|effect| !matches!(effect, saga::Effect::Lock { .. }));
+        } else if saga.waits_for_lock() {
+            self.replace_waiting(&saga);
+            return None;
         }
-        // The grant set the row to be in memory, and to this status.
-        let header = match granted {
-            Some(status) => Header { status, wake: Wake::InMemory, ..header },
-            None => header,
-        };
-        driver::prepare(self, work, saga, header).map(|driver| (driver, handled))
+        driver::prepare(self, work, saga, header).map(|driver| (driver, handled, untold))
     }
 
     async fn existing(
@@ -400,6 +413,22 @@ impl Inner {
         let detail = detail.ok_or(SubmitError::OutcomeUnknown)?;
         Ok(Submitted { detail, created: false })
     }
+}
+
+/// The facts that follow when this saga is granted its lock keys at the time `now`, with a place for
+/// their tokens.
+fn facts_of_grant(saga: &Saga, now: Timestamp) -> Option<GrantFacts> {
+    const TOKENS: &str = r#""tokens":["#;
+    let tokens = vec![Token(0); saga.accepted().lock_keys.len()];
+    let mut records = saga.clone().handle(now, Input::Granted(tokens)).ok()?.records;
+    let Event::LockGranted { tokens } = &mut records.first_mut()?.event else { return None };
+    tokens.clear();
+    // Nothing of the caller's stands before them.
+    let mut before = journal::encode(&records);
+    let at = before.find(TOKENS)? + TOKENS.len();
+    let after = before.split_off(at);
+    let record_count = u32::try_from(records.len()).ok()?;
+    Some(GrantFacts { before, after, record_count })
 }
 
 /// A saga's lock keys, those of its definition and `more`, sorted, each once.

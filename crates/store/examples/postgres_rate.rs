@@ -17,7 +17,7 @@ use amends_core::definition::Digest;
 use amends_core::saga::Status;
 use amends_core::{DefinitionName, LockKey, SagaId};
 use amends_ports::store::{
-    AcceptOutcome, Append, Batch, CoordinatorId, Lease, NewSaga, Partition, Tickets,
+    AcceptOutcome, Append, Batch, CoordinatorId, GrantAtOnce, Lease, NewSaga, Partition, Tickets,
 };
 use amends_ports::testing::header;
 use amends_ports::{Clock as _, Ids as _, Store as _, SystemClock, SystemIds};
@@ -58,7 +58,7 @@ impl Writer {
             definition_version: Some(1),
             labels: BTreeMap::new(),
             lock_keys: key.transpose()?.into_iter().collect(),
-            grant: Some(Status::Running),
+            grant: Some(GrantAtOnce::untold(Status::Running)),
             idempotency_key: None,
             request_digest: "e".repeat(64),
             created_at: SystemClock::default().now(),

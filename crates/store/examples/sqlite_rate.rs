@@ -12,7 +12,9 @@ use std::time::Duration;
 use amends_core::definition::Digest;
 use amends_core::saga::Status;
 use amends_core::{DefinitionName, SagaId, Timestamp};
-use amends_ports::store::{Append, Batch, CoordinatorId, Lease, NewSaga, Partition, Tickets};
+use amends_ports::store::{
+    Append, Batch, CoordinatorId, GrantAtOnce, Lease, NewSaga, Partition, Tickets,
+};
 use amends_ports::testing::header;
 use amends_ports::{Ids as _, Store as _, SystemIds};
 use amends_store::sqlite::{SqliteOptions, SqliteStore};
@@ -37,7 +39,7 @@ fn accepted(own: &InFlight) -> Result<NewSaga, Box<dyn std::error::Error>> {
         definition_version: Some(1),
         labels: BTreeMap::new(),
         lock_keys: Vec::new(),
-        grant: Some(Status::Running),
+        grant: Some(GrantAtOnce::untold(Status::Running)),
         idempotency_key: Some(own.saga_id.to_string()),
         request_digest: "e".repeat(64),
         created_at: Timestamp(1),

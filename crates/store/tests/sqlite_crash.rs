@@ -14,7 +14,8 @@ use amends_core::definition::Digest;
 use amends_core::saga::{Event, Record, Status};
 use amends_core::{DefinitionName, SagaId, Timestamp};
 use amends_ports::store::{
-    AcceptOutcome, Append, Batch, CoordinatorId, Header, Lease, NewSaga, Partition, Tickets, Wake,
+    AcceptOutcome, Append, Batch, CoordinatorId, GrantAtOnce, Header, Lease, NewSaga, Partition,
+    Tickets, Wake,
 };
 use amends_ports::{SagaFilter, Store as _};
 use amends_store::OpenError;
@@ -67,7 +68,7 @@ fn batch(leases: &[Lease], batch: usize) -> Batch {
         definition_version: Some(1),
         labels: BTreeMap::from([("batch".to_owned(), batch.to_string())]),
         lock_keys: Vec::new(),
-        grant: Some(Status::Running),
+        grant: Some(GrantAtOnce::untold(Status::Running)),
         idempotency_key: Some(format!("{batch}/{number}")),
         request_digest: "e".repeat(64),
         created_at: Timestamp(i64::try_from(batch).unwrap()),

@@ -53,9 +53,9 @@ pub struct NewSaga {
     pub labels: BTreeMap<String, String>,
     /// Its lock keys, sorted, each once. It takes a ticket for each, in this transaction.
     pub lock_keys: Vec<LockKey>,
-    /// Its lock keys are granted at once if they are free (see [`Grant`]), and its row then has this
-    /// status, of which its facts tell with the next write only; none if it does not ask yet.
-    pub grant: Option<Status>,
+    /// Its lock keys are granted at once if they are free (see [`Grant`]); none if it does not ask
+    /// yet.
+    pub grant: Option<GrantAtOnce>,
     /// The caller's `Idempotency-Key`.
     pub idempotency_key: Option<String>,
     /// Digest of the whole request, to tell a repetition from another request.
@@ -68,6 +68,51 @@ pub struct NewSaga {
     pub records: String,
     /// How many facts that is.
     pub record_count: u32,
+}
+
+impl NewSaga {
+    /// How many facts it was made with: those of a grant count if it was `granted` its lock keys.
+    pub fn fact_count(&self, granted: bool) -> u64 {
+        let facts = self.grant.as_ref().and_then(|grant| grant.facts.as_ref());
+        let more = facts.filter(|_| granted).map_or(0, |facts| facts.record_count);
+        u64::from(self.record_count) + u64::from(more)
+    }
+}
+
+/// What goes with lock keys that a new saga is granted in the transaction that makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantAtOnce {
+    /// The status that its row has then.
+    pub status: Status,
+    /// Facts after its first ones that tell of the grant and what follows from it; without them its
+    /// facts tell with the next write only.
+    pub facts: Option<GrantFacts>,
+}
+
+impl GrantAtOnce {
+    /// A grant that the saga's facts do not tell of yet.
+    pub const fn untold(status: Status) -> Self {
+        Self { status, facts: None }
+    }
+}
+
+/// Facts with a place for tokens, which only the store knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantFacts {
+    /// A JSON array of records up to the place where an array of tokens has its first one.
+    pub before: String,
+    /// The rest of it, from the end of that array on.
+    pub after: String,
+    /// How many facts that is.
+    pub record_count: u32,
+}
+
+impl GrantFacts {
+    /// The JSON array of records, with the tokens in order of the saga's keys.
+    pub fn records(&self, tokens: &[Token]) -> String {
+        let numbers: Vec<String> = tokens.iter().map(|token| token.0.to_string()).collect();
+        [&*self.before, &*numbers.join(","), &*self.after].concat()
+    }
 }
 
 /// Further facts of a saga.

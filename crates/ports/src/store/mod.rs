@@ -17,7 +17,8 @@ use amends_core::{DefinitionName, LockKey, ParticipantName, SagaId, Timestamp};
 use async_trait::async_trait;
 
 pub use batch::{
-    AcceptOutcome, Append, Batch, Grant, Header, NewSaga, Settle, Successor, Wake, Written,
+    AcceptOutcome, Append, Batch, Grant, GrantAtOnce, GrantFacts, Header, NewSaga, Settle,
+    Successor, Wake, Written,
 };
 pub use error::{Error, WriteError};
 pub use lease::{CoordinatorId, Epoch, Lease, Member, Partition};

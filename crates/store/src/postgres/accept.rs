@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use amends_core::saga::Status;
 use amends_ports::store::{AcceptOutcome, NewSaga};
 use sqlx::postgres::PgRow;
 
@@ -156,7 +155,7 @@ impl<'b> Accepts<'b> {
         self.request_digests.push(&new.request_digest);
         self.created_at.push(new.created_at.into());
         self.headers.push(&new.header);
-        self.granted.push(new.grant.map(Status::as_str));
+        self.granted.push(new.grant.as_ref().map(|grant| grant.status.as_str()));
         self.counts.push(new.record_count.cast_signed());
         self.records.push(&new.records);
     }

@@ -47,6 +47,11 @@ pub(super) use appended;
 pub(super) const APPEND: &str =
     fenced!(appended!(), "\nSELECT f.holds, s.follows FROM fence f, sound s");
 
+/// Appends the chunks $1 to $5, which are known to follow.
+pub(super) const TELL: &str = "\
+INSERT INTO saga_journal (partition, saga_id, first_seq, record_count, records)
+SELECT * FROM unnest($1::int[], $2::text[], $3::bigint[], $4::int[], $5::text[])";
+
 /// Chunks of journals as parameters.
 #[derive(Debug, Default)]
 pub(super) struct Chunks<'b> {
@@ -135,7 +140,7 @@ impl<'b> Chunks<'b> {
         }
     }
 
-    fn push(
+    pub(super) fn push(
         &mut self,
         at: Partition,
         saga_id: &'b SagaId,

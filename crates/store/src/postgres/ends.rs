@@ -42,8 +42,8 @@ impl Ends {
                 known.put(&append.saga_id, (!has_ended).then_some(end));
             }
             for (new, outcome) in batch.accepts.iter().zip(&written.accepts) {
-                if matches!(outcome, AcceptOutcome::Created { .. }) {
-                    known.put(&new.saga_id, Some(u64::from(new.record_count)));
+                if let AcceptOutcome::Created { tokens } = outcome {
+                    known.put(&new.saga_id, Some(new.fact_count(tokens.is_some())));
                 }
             }
         });

@@ -160,20 +160,23 @@ pub(super) const FAST_BATCH_WITH_KEYS: &str = fenced!(
 
 /// The same in a transaction that has locked all its keys: takes the tickets of the sagas $41
 /// away, and gives those of new sagas ($36 to $40), with tokens and the status $43 where all keys of
-/// the saga are free. What is first now in a queue may be a saga of another owner; it is to be woken by a later
+/// the saga are free, and with the facts that tell of it ($44 to $47). What is first now in a queue may be a saga of another owner; it is to be woken by a later
 /// statement, since this one may bring its row up to date as well, and would do one of both only.
 /// Answers these sagas, whether they have no keys but those that were freed, and what was granted.
 pub(super) const FAST_BATCH_WITH_TICKETS: &str = fenced!(
     chunks_and_rows!("$42"),
     ", ticket AS MATERIALIZED (
     SELECT t.lock_key, t.ticket, t.saga_id, t.partition, t.may_take,
+        t.before, t.after, t.first_seq, t.record_count,
         1 + greatest(f.token, ",
     token_floor!(),
     ") AS token
     FROM (
         SELECT unnest($36::text[]) AS lock_key, unnest($37::bigint[]) AS ticket,
             unnest($38::text[]) AS saga_id, unnest($39::int[]) AS partition,
-            unnest($40::bool[]) AS may_take
+            unnest($40::bool[]) AS may_take, unnest($44::text[]) AS before,
+            unnest($45::text[]) AS after, unnest($46::bigint[]) AS first_seq,
+            unnest($47::int[]) AS record_count
     ) t
     JOIN lock_fence f ON f.lock_key = t.lock_key
 ), waits AS MATERIALIZED (
@@ -205,6 +208,13 @@ pub(super) const FAST_BATCH_WITH_TICKETS: &str = fenced!(
     FROM ticket t
     WHERE f.lock_key = t.lock_key AND (t.saga_id IN (SELECT w.saga_id FROM waits w)) IS FALSE
     RETURNING t.saga_id, t.lock_key, t.token
+), told AS (
+    INSERT INTO saga_journal (partition, saga_id, first_seq, record_count, records)
+    SELECT t.partition, t.saga_id, t.first_seq, t.record_count,
+        string_agg(t.before || t.token || t.after, '' ORDER BY t.lock_key COLLATE \"C\")
+    FROM ticket t
+    WHERE t.first_seq IS NOT NULL AND (t.saga_id IN (SELECT w.saga_id FROM waits w)) IS FALSE
+    GROUP BY t.partition, t.saga_id, t.first_seq, t.record_count
 )",
     new_rows!(
         ", unnest($43::text[]) AS granted",
@@ -289,7 +299,7 @@ impl<'b> Fast<'b> {
     ) -> Query<'q> {
         let query = self.bind_appends(leases.bind(sqlx::query(FAST_BATCH_WITH_TICKETS)));
         let query = tickets.bind_with_takers(self.bind_news(query)).bind(released);
-        query.bind(&self.known).bind(self.accepts.granted())
+        tickets.bind_told(query.bind(&self.known).bind(self.accepts.granted()))
     }
 
     fn bind_appends<'q>(&'q self, query: Query<'q>) -> Query<'q> {

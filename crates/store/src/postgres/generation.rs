@@ -94,8 +94,8 @@ impl Generation {
     /// Remembers what was committed.
     pub(super) fn remember(&self, batch: &Batch, written: &Written) {
         let made = batch.accepts.iter().zip(&written.accepts).filter_map(|(new, outcome)| {
-            let is_new = matches!(outcome, AcceptOutcome::Created { .. });
-            is_new.then(|| (new.partition, new.saga_id.clone(), u64::from(new.record_count)))
+            let AcceptOutcome::Created { tokens } = outcome else { return None };
+            Some((new.partition, new.saga_id.clone(), new.fact_count(tokens.is_some())))
         });
         let appended = batch.appends.iter().map(|append| {
             let facts = append.from + u64::from(append.record_count);

@@ -171,6 +171,38 @@ pub(super) struct NewTickets<'b> {
     /// Whether the saga asks for its keys at once, and no saga before it in the batch has one of
     /// them.
     may_take: Vec<bool>,
+    told: ToldFacts<'b>,
+}
+
+/// Facts of new sagas that tell of their grants, as parameters: what stands before the token of each
+/// ticket, between those of one saga commas, and after it. Empty for those without such facts.
+#[derive(Debug, Default)]
+pub(super) struct ToldFacts<'b> {
+    before: Vec<&'b str>,
+    after: Vec<&'b str>,
+    /// Number of the first fact.
+    from: Vec<Option<i64>>,
+    counts: Vec<i32>,
+}
+
+impl<'b> ToldFacts<'b> {
+    /// Adds the tickets of a saga.
+    fn push(&mut self, new: &'b NewSaga) {
+        let facts = new.grant.as_ref().and_then(|grant| grant.facts.as_ref());
+        for n in 0..new.lock_keys.len() {
+            let (is_first, is_last) = (n == 0, n + 1 == new.lock_keys.len());
+            let (before, after) = facts.map_or(("", ""), |facts| (&*facts.before, &*facts.after));
+            self.before.push(if is_first { before } else { "" });
+            self.after.push(if is_last { after } else { "," });
+            self.from.push(facts.map(|_| i64::from(new.record_count)));
+            self.counts.push(facts.map_or(0, |facts| facts.record_count.cast_signed()));
+        }
+    }
+
+    /// Binds four parameters.
+    pub(super) fn bind<'q>(&'q self, query: Query<'q>) -> Query<'q> {
+        query.bind(&self.before).bind(&self.after).bind(&self.from).bind(&self.counts)
+    }
 }
 
 impl<'b> NewTickets<'b> {
@@ -188,6 +220,7 @@ impl<'b> NewTickets<'b> {
                 wanted.partitions.push(i32::from(new.partition.0));
                 wanted.may_take.push(may_take);
             }
+            wanted.told.push(new);
         }
         wanted
     }
@@ -221,6 +254,11 @@ impl<'b> NewTickets<'b> {
     /// Binds the same and who may take its keys.
     pub(super) fn bind_with_takers<'q>(&'q self, query: Query<'q>) -> Query<'q> {
         self.bind(query).bind(&self.may_take)
+    }
+
+    /// Binds four parameters: the facts that tell of grants.
+    pub(super) fn bind_told<'q>(&'q self, query: Query<'q>) -> Query<'q> {
+        self.told.bind(query)
     }
 }
 

@@ -16,6 +16,7 @@ pub const HOT: &[(&str, &str)] = &[
     ("batch_with_tickets", accept::BATCH_WITH_TICKETS),
     ("existing", accept::EXISTING),
     ("append", append::APPEND),
+    ("tell", append::TELL),
     ("fence", lease::FENCE),
     ("stale", lease::STALE),
     ("reserve", lock::RESERVE),

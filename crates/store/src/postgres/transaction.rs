@@ -9,7 +9,7 @@ use amends_ports::store::{AcceptOutcome, Batch, NewSaga, Settle, Tickets, Writte
 use sqlx::postgres::PgRow;
 
 use super::accept::{Accepts, made};
-use super::append::Appends;
+use super::append::{Appends, Chunks, TELL};
 use super::fast::Fast;
 use super::inbox::SETTLE;
 use super::lease::{FENCE, Leases};
@@ -262,7 +262,9 @@ fn to_be_granted<'b>(batch: &'b Batch, written: &Written) -> Vec<Asking<'b>> {
         .iter()
         .zip(&written.accepts)
         .filter(|(new, outcome)| !new.lock_keys.is_empty() && created(outcome))
-        .filter_map(|(new, _)| Some((new.saga_id.as_str(), Some(new.grant?.as_str()))));
+        .filter_map(|(new, _)| {
+            Some((new.saga_id.as_str(), Some(new.grant.as_ref()?.status.as_str())))
+        });
     new.chain(asked(batch)).collect()
 }
 
@@ -281,10 +283,22 @@ async fn grant(
     failpoint!("postgres.batch.granted");
     let mut granted = tokens_of(&rows)?;
     let mut take = |saga_id: &SagaId| -> Option<Vec<Token>> { granted.remove(saga_id.as_str()) };
+    let mut told = Chunks::default();
+    let mut texts = Vec::new();
     for (new, outcome) in batch.accepts.iter().zip(&mut written.accepts) {
-        if let AcceptOutcome::Created { tokens } = outcome {
-            *tokens = tokens.take().or_else(|| take(&new.saga_id));
+        if let AcceptOutcome::Created { tokens: tokens @ None } = outcome {
+            *tokens = take(&new.saga_id);
+            texts.extend(tokens.iter().filter_map(|tokens| {
+                let facts = new.grant.as_ref()?.facts.as_ref()?;
+                Some((new, facts.record_count, facts.records(tokens)))
+            }));
         }
+    }
+    for (new, count, records) in &texts {
+        told.push(new.partition, &new.saga_id, i64::from(new.record_count), *count, records);
+    }
+    if !texts.is_empty() {
+        session.fetch(told.bind(sqlx::query(TELL))).await?;
     }
     written.grants = batch.grants.iter().map(|grant| take(&grant.saga_id)).collect();
     Ok(())

@@ -1,11 +1,11 @@
 //! One batch in one transaction: one text of statements, then the tokens, then the commit.
 
 use amends_core::SagaId;
-use amends_core::saga::{Status, Token};
+use amends_core::saga::Token;
 use amends_ports::failpoint;
 use amends_ports::store::{
-    AcceptOutcome, Append, Batch, Header, Lease, Partition, Successor, Tickets, Wake, WriteError,
-    Written,
+    AcceptOutcome, Append, Batch, GrantAtOnce, Header, Lease, NewSaga, Partition, Successor,
+    Tickets, Wake, WriteError, Written,
 };
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
@@ -88,6 +88,10 @@ struct GrantJson<'a> {
     first: u64,
     /// The status that goes with them; none if it stays.
     status: Option<&'static str>,
+    /// Number of the first fact that goes with them; none if none does.
+    from: Option<u32>,
+    record_count: Option<u32>,
+    records: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -346,9 +350,10 @@ impl SqliteStore {
     }
 }
 
-/// A saga that is granted its keys: the place for its tokens, how many, its id, and its status if
-/// that changes.
-type Wanted<'a> = (&'a mut Option<Vec<Token>>, usize, &'a SagaId, Option<Status>);
+/// A saga that is granted its keys: the place for its tokens, how many, its id, and if it is new
+/// what it was made with and what goes with the grant.
+type Wanted<'a> =
+    (&'a mut Option<Vec<Token>>, usize, &'a SagaId, Option<(&'a NewSaga, &'a GrantAtOnce)>);
 
 /// Gives tokens to what was granted, and says what became of each part.
 async fn written(
@@ -374,7 +379,8 @@ async fn written(
                 return None;
             };
             let new = batch.accepts.get(index)?;
-            Some((tokens, new.lock_keys.len(), &new.saga_id, new.grant))
+            let told = Some((new, new.grant.as_ref()?));
+            Some((tokens, new.lock_keys.len(), &new.saga_id, told))
         });
         let mut wanted: Vec<_> = at_once.collect();
         let mut places: Vec<_> = grants.iter_mut().map(Some).collect();
@@ -389,11 +395,19 @@ async fn written(
     if count > 0 {
         let mut next = take_tokens(transaction, count).await?;
         let mut granted = Vec::with_capacity(wanted.len());
-        for (tokens, keys, saga_id, status) in wanted {
+        for (place, keys, saga_id, told) in wanted {
             let end = next + keys as u64;
-            *tokens = Some((next..end).map(Token).collect());
-            let status = status.map(Status::as_str);
-            granted.push(GrantJson { saga_id: saga_id.as_str(), first: next, status });
+            let tokens: Vec<Token> = (next..end).map(Token).collect();
+            let facts = told.and_then(|(new, grant)| Some((new, grant.facts.as_ref()?)));
+            granted.push(GrantJson {
+                saga_id: saga_id.as_str(),
+                first: next,
+                status: told.map(|(_, grant)| grant.status.as_str()),
+                from: facts.map(|(new, _)| new.record_count),
+                record_count: facts.map(|(_, facts)| facts.record_count),
+                records: facts.map(|(_, facts)| facts.records(&tokens)),
+            });
+            *place = Some(tokens);
             next = end;
         }
         let granted = json_array(granted.into_iter())?;

@@ -35,12 +35,16 @@ pub(super) const TEMPORARY: &str = "CREATE TEMP TABLE freed (
 pub(super) const TAKE_TOKENS: &str =
     "UPDATE meta SET value = value + $1 WHERE name = 'last_token' RETURNING value";
 
-/// Takes the sagas of the grants $1 into memory, and notes their tokens on their tickets: those of
-/// a saga follow one another in the order of its keys. Every ticket is there: as an insertion, the
+/// Takes the sagas of the grants $1 into memory, adds the facts that tell of it, and notes their
+/// tokens on their tickets: those of a saga follow one another in the order of its keys. Every ticket is there: as an insertion, the
 /// statement is sure to go from the grants to their tickets.
 pub(super) const NOTE_GRANTS: &str = "
     UPDATE saga SET wake_us = NULL, status = coalesce(g.value ->> 'status', status)
     FROM json_each($1) AS g WHERE saga.saga_id = g.value ->> 'saga_id';
+    INSERT INTO saga_journal (saga_no, first_seq, record_count, records)
+    SELECT s.saga_no, g.value ->> 'from', g.value ->> 'record_count', g.value ->> 'records'
+    FROM json_each($1) AS g CROSS JOIN saga AS s ON s.saga_id = g.value ->> 'saga_id'
+    WHERE g.value ->> 'from' IS NOT NULL;
     INSERT INTO lock_ticket (lock_key, ticket, saga_no, saga_id, partition, token, taken_us)
     SELECT t.lock_key, t.ticket, t.saga_no, t.saga_id, t.partition,
         g.value ->> 'first' - 1 + row_number() OVER (PARTITION BY g.key ORDER BY t.lock_key),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use amends_core::definition::Digest;
 use amends_core::saga::{Event, Record, Status};
 use amends_core::{DefinitionName, LockKey, SagaId, Timestamp};
-use amends_ports::store::{Append, Header, NewSaga, Partition, Tickets, Wake};
+use amends_ports::store::{Append, GrantAtOnce, Header, NewSaga, Partition, Tickets, Wake};
 
 pub(crate) fn id(text: &str) -> SagaId {
     SagaId::new(text).unwrap()
@@ -27,7 +27,7 @@ pub(crate) fn new_saga(text: &str, number: u64, wake: Wake) -> NewSaga {
         definition_version: Some(1),
         labels: BTreeMap::new(),
         lock_keys: Vec::new(),
-        grant: Some(Status::Running),
+        grant: Some(GrantAtOnce::untold(Status::Running)),
         idempotency_key: None,
         request_digest: "r".to_owned(),
         created_at: Timestamp(0),

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use amends_core::SagaId;
 use amends_core::definition::{Definition, Digest, OnLost};
-use amends_core::saga::{Event, Record, Status};
+use amends_core::saga::{Event, Record, Status, Token};
 use amends_ports::OutgoingCall;
 use amends_ports::store::{AcceptOutcome, Append, Lease, NewSaga, StoredSaga, Tickets};
 use amends_ports::testing::Commit;
@@ -95,12 +95,7 @@ impl Watch {
         for (new, outcome) in commit.batch.accepts.iter().zip(&commit.written.accepts) {
             if let AcceptOutcome::Created { tokens } = outcome {
                 let lease = leases.iter().find(|lease| lease.partition == new.partition);
-                // Its row tells of the grant at once, its facts with the next write.
-                let granted = new.grant.filter(|_| tokens.is_some());
-                self.accepted(new, granted, lease.copied(), commit);
-                if let Some(tokens) = tokens {
-                    self.broken.extend(self.queues.granted(&new.saga_id, tokens));
-                }
+                self.accepted(new, tokens.as_deref(), lease.copied(), commit);
             }
         }
         for (grant, tokens) in commit.batch.grants.iter().zip(&commit.written.grants) {
@@ -113,7 +108,7 @@ impl Watch {
     fn accepted(
         &mut self,
         new: &NewSaga,
-        granted: Option<Status>,
+        tokens: Option<&[Token]>,
         lease: Option<Lease>,
         commit: &Commit<'_>,
     ) {
@@ -133,8 +128,14 @@ impl Watch {
             self.broken.push(format!("S19: {id} was accepted twice"));
         }
         self.queues.enter(id, &new.lock_keys);
+        let granted = new.grant.as_ref().zip(tokens);
+        if let Some((_, tokens)) = granted {
+            self.broken.extend(self.queues.granted(id, tokens));
+        }
         self.fold(id, rest, lease, commit);
-        self.check_row(id, granted, commit);
+        // If its facts don't tell of the grant yet, its row does.
+        let untold = granted.filter(|(grant, _)| grant.facts.is_none());
+        self.check_row(id, untold.map(|(grant, _)| grant.status), commit);
     }
 
     fn appended(&mut self, append: &Append, lease: Option<Lease>, commit: &Commit<'_>) {

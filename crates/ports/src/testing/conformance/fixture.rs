@@ -11,8 +11,8 @@ use amends_core::{DefinitionName, Json, LockKey, ParticipantName, SagaId, Timest
 use super::PARTITIONS;
 use crate::Store;
 use crate::store::{
-    AcceptOutcome, Append, Batch, CoordinatorId, Header, Lease, NewDefinition, NewSaga, Partition,
-    Tickets, Wake, WriteError, Written,
+    AcceptOutcome, Append, Batch, CoordinatorId, GrantAtOnce, Header, Lease, NewDefinition,
+    NewSaga, Partition, Tickets, Wake, WriteError, Written,
 };
 
 /// A lease that outlives every case.
@@ -146,7 +146,7 @@ pub(super) fn saga(saga_id: &str) -> NewSaga {
         definition_version: Some(1),
         labels: BTreeMap::new(),
         lock_keys: Vec::new(),
-        grant: Some(Status::Running),
+        grant: Some(GrantAtOnce::untold(Status::Running)),
         idempotency_key: None,
         request_digest: digest(saga_id),
         created_at: at(0),
@@ -161,7 +161,7 @@ pub(super) fn queued(saga_id: &str, keys: &[&str]) -> NewSaga {
     NewSaga {
         lock_keys: keys.iter().map(|text| key(text)).collect(),
         header: Header { wake: Wake::Parked, ..header(Status::Queued) },
-        grant: Some(Status::Queued),
+        grant: Some(GrantAtOnce::untold(Status::Queued)),
         ..saga(saga_id)
     }
 }

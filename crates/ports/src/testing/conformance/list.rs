@@ -6,7 +6,9 @@ use std::sync::Arc;
 use amends_core::saga::Status;
 
 use super::fixture::{World, append, at, definition, definition_name, header, id, key, saga};
-use crate::store::{AcceptOutcome, Append, Header, InboxId, InboxItem, NewSaga, Partition, Wake};
+use crate::store::{
+    AcceptOutcome, Append, GrantAtOnce, Header, InboxId, InboxItem, NewSaga, Partition, Wake,
+};
 use crate::{SagaFilter, Store};
 
 pub(super) fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -138,7 +140,7 @@ pub async fn an_id_that_comes_again_is_found_by_what_it_is_now(store: Arc<dyn St
     let with = |team: &str, lock: &str, name: &str| NewSaga {
         labels: labels(&[("team", team), ("kept", "yes")]),
         lock_keys: vec![key(lock)],
-        grant: Some(Status::Running),
+        grant: Some(GrantAtOnce::untold(Status::Running)),
         ..saga(name)
     };
     world.accept_all(vec![with("blue", "k", "s"), with("blue", "m", "t")]).await;

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use amends_core::SagaId;
-use amends_core::saga::{Status, Token};
+use amends_core::saga::{Event, Status, Token};
 use tokio::task::JoinSet;
 
 use super::PARTITIONS;
-use super::fixture::{FUTURE, World, append, header, id, queued};
+use super::fixture::{FUTURE, World, append, fact, header, id, journal, queued};
 use crate::Store;
 use crate::store::{
-    AcceptOutcome, Append, Batch, Grant, NewSaga, Partition, Tickets, Wake, Written,
+    AcceptOutcome, Append, Batch, Grant, GrantAtOnce, GrantFacts, NewSaga, Partition, Tickets,
+    Wake, Written,
 };
 
 impl World {
@@ -74,7 +75,7 @@ pub async fn a_grant_takes_the_saga_into_memory(store: Arc<dyn Store>) {
         new.header.wake = Wake::Parked;
         new
     };
-    let at_once = Some(Status::Running);
+    let at_once = Some(GrantAtOnce::untold(Status::Running));
     assert!(tokens(world.accept(parked("at-once", at_once)).await).is_some());
     assert_eq!(tokens(world.accept(parked("asks", None)).await), None);
     assert_eq!(tokens(world.accept(parked("waits", None)).await), None);
@@ -88,16 +89,61 @@ pub async fn a_grant_takes_the_saga_into_memory(store: Arc<dyn Store>) {
     assert_eq!(found, ["asks", "at-once"]);
 }
 
+/// Facts that tell of a grant are written with it, tokens in order of the keys, by the short way and
+/// by the careful one; further ones follow on them. What waits has its first facts only.
+pub async fn a_grant_at_once_is_told_in_the_same_write(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    let tells = |name: &str, keys: &[&str]| {
+        let told = journal(&[Event::LockGranted { tokens: Vec::new() }, fact(7)]);
+        let (before, after) = told.split_once(']').unwrap();
+        let facts =
+            GrantFacts { before: before.to_owned(), after: format!("]{after}"), record_count: 2 };
+        let grant = Some(GrantAtOnce { status: Status::Running, facts: Some(facts) });
+        NewSaga { grant, ..queued(name, keys) }
+    };
+    let old = tells("old", &["a", "k", "z"]);
+    let plain = NewSaga { lock_keys: Vec::new(), ..tells("plain", &[]) };
+    let short = world.accept_all(vec![old.clone(), plain, tells("waits", &["a", "b"])]).await;
+    // One that is there already makes the store take the careful way.
+    let careful =
+        world.accept_all(vec![tells("two", &["c", "d"]), old, tells("late", &["z"])]).await;
+    for (name, outcome, count) in [
+        ("old", &short[0], 3),
+        ("waits", &short[2], 0),
+        ("two", &careful[0], 2),
+        ("late", &careful[2], 0),
+    ] {
+        let tokens = tokens(outcome.clone()).unwrap_or_default();
+        let mut expected = vec![Event::Started];
+        if count > 0 {
+            expected.extend([Event::LockGranted { tokens: tokens.clone() }, fact(7)]);
+        }
+        assert_eq!(tokens.len(), count, "{name}");
+        let next = fact(8);
+        let from = expected.len() as u64;
+        world.append(append(&id(name), Partition(0), from, std::slice::from_ref(&next))).await;
+        expected.push(next);
+        let events = world.records(&id(name)).await.into_iter().map(|record| record.event);
+        assert_eq!(events.collect::<Vec<_>>(), expected, "{name}");
+    }
+    assert_eq!(world.records(&id("plain")).await.len(), 1);
+    assert_eq!(world.status(&id("plain")).await, Status::Queued);
+}
+
 /// What was granted its keys at once has the status that goes with them, by the short way and by
 /// the careful one; what waits for them has its own.
 pub async fn a_grant_at_once_sets_the_status(store: Arc<dyn Store>) {
     let world = World::new(store).await;
-    let asks = |name: &str| NewSaga { grant: Some(Status::Running), ..queued(name, &["k"]) };
+    let asks = |name: &str| NewSaga {
+        grant: Some(GrantAtOnce::untold(Status::Running)),
+        ..queued(name, &["k"])
+    };
     let old = asks("old");
     assert!(tokens(world.accept(old.clone()).await).is_some());
     assert_eq!(tokens(world.accept(asks("waits")).await), None);
     // One that is there already makes the store take the careful way.
-    let other = NewSaga { grant: Some(Status::Running), ..queued("other", &["o"]) };
+    let other =
+        NewSaga { grant: Some(GrantAtOnce::untold(Status::Running)), ..queued("other", &["o"]) };
     let mut outcomes = world.accept_all(vec![old, other]).await;
     assert!(tokens(outcomes.remove(1)).is_some());
     assert!(matches!(outcomes[0], AcceptOutcome::Exists { .. }));

@@ -93,6 +93,7 @@ macro_rules! store_conformance {
             lock {
                 free_keys_are_granted_at_once
                 a_grant_takes_the_saga_into_memory
+                a_grant_at_once_is_told_in_the_same_write
                 a_grant_at_once_sets_the_status
                 a_saga_that_may_not_start_holds_its_place
                 a_repeated_grant_raises_the_tokens

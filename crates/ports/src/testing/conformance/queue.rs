@@ -12,7 +12,9 @@ use super::PARTITIONS;
 use super::fixture::{LONG, World, definition_name, id, key, queued};
 use super::lock::{followers, tokens};
 use crate::Store;
-use crate::store::{Batch, Error, LockHolder, LockSummary, NewSaga, Partition, SagaLock};
+use crate::store::{
+    Batch, Error, GrantAtOnce, LockHolder, LockSummary, NewSaga, Partition, SagaLock,
+};
 
 fn names(locks: &[LockSummary]) -> Vec<&str> {
     locks.iter().map(|lock| lock.key.as_str()).collect()
@@ -76,7 +78,7 @@ pub async fn a_key_tells_its_holder_and_its_queue(store: Arc<dyn Store>) {
     let world = World::new(store).await;
     assert_eq!(world.store.lock(&key("k"), 9).await.unwrap(), None);
     let mut first = queued("h", &["k"]);
-    (first.partition, first.grant) = (Partition(3), Some(Status::Running));
+    (first.partition, first.grant) = (Partition(3), Some(GrantAtOnce::untold(Status::Running)));
     let token = tokens(world.accept(first).await).unwrap()[0];
     for n in 0..5 {
         world.enter(&format!("w{n}"), &["j", "k"]).await;

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::fixture::{World, at, digest, header, id, journal, key, queued, saga};
 use crate::Store;
-use crate::store::{AcceptOutcome, Batch, Header, NewSaga, Partition, Wake};
+use crate::store::{AcceptOutcome, Batch, GrantAtOnce, Header, NewSaga, Partition, Wake};
 
 const CREATED: AcceptOutcome = AcceptOutcome::Created { tokens: None };
 
@@ -33,7 +33,7 @@ pub async fn what_was_accepted_is_read_back(store: Arc<dyn Store>) {
         partition: Partition(3),
         labels,
         lock_keys: vec![key("a"), key("b")],
-        grant: Some(Status::Queued),
+        grant: Some(GrantAtOnce::untold(Status::Queued)),
         created_at: at(7),
         header: Header {
             paused: true,

@@ -4,6 +4,7 @@ use amends_core::Timestamp;
 use amends_core::saga::Record;
 
 use super::state::{SagaRow, State, Ticket};
+use super::write::parse_records;
 use crate::store::{AcceptOutcome, NewSaga};
 
 impl State {
@@ -25,10 +26,15 @@ impl State {
             self.live.insert(new.saga_id.clone());
         }
         self.sagas.insert(new.saga_id.clone(), SagaRow::new(new, ticket, records));
-        let tokens = new.grant.and_then(|_| self.grant(&new.saga_id));
-        let status = new.grant.filter(|_| tokens.is_some());
-        if let (Some(status), Some(row)) = (status, self.sagas.get_mut(&new.saga_id)) {
-            row.header.status = status;
+        let tokens = new.grant.as_ref().and_then(|_| self.grant(&new.saga_id));
+        if let (Some(grant), Some(tokens)) = (&new.grant, &tokens)
+            && let Some(row) = self.sagas.get_mut(&new.saga_id)
+        {
+            row.header.status = grant.status;
+            let told = grant.facts.as_ref().map(|facts| {
+                parse_records(&facts.records(tokens), facts.record_count).unwrap_or_default()
+            });
+            row.records.extend(told.unwrap_or_default());
         }
         AcceptOutcome::Created { tokens }
     }

@@ -16,7 +16,13 @@ impl State {
         let accepted = batch
             .accepts
             .iter()
-            .map(|new| parse_records(&new.records, new.record_count))
+            .map(|new| {
+                let granted = new.grant.as_ref().and_then(|grant| grant.facts.as_ref());
+                let granted =
+                    granted.map(|facts| parse_records(&facts.records(&[]), facts.record_count));
+                granted.transpose()?;
+                parse_records(&new.records, new.record_count)
+            })
             .collect::<Result<Vec<_>, _>>()?;
 
         // Nothing below can fail: a batch happens whole or not at all.
@@ -113,7 +119,7 @@ impl State {
     }
 }
 
-fn parse_records(text: &str, count: u32) -> Result<Vec<Record>, WriteError> {
+pub(super) fn parse_records(text: &str, count: u32) -> Result<Vec<Record>, WriteError> {
     let records: Vec<Record> = serde_json::from_str(text)
         .map_err(|error| refused(format!("facts cannot be read: {error}")))?;
     if records.len() as u64 == u64::from(count) {
