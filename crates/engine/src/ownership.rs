@@ -159,6 +159,16 @@ impl Ownership {
         ready.map(|(own, _)| Arc::clone(own)).collect()
     }
 
+    /// Those of the partitions of some leases that are ready.
+    pub(crate) fn ready_of(&self, leases: &[Lease]) -> Vec<Partition> {
+        let table = self.table.read();
+        let is_ready = |lease: &&Lease| {
+            let own = table.get(&lease.partition);
+            own.is_some_and(|(own, phase)| own.lease == **lease && *phase == Phase::Ready)
+        };
+        leases.iter().filter(is_ready).map(|lease| lease.partition).collect()
+    }
+
     /// The lease on a partition, if it is ready, counted as used.
     pub(crate) fn work_on(&self, partition: Partition) -> Option<Work> {
         let table = self.table.read();

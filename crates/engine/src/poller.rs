@@ -189,6 +189,7 @@ impl Inner {
         loop {
             match self.live.tell_woken(&stored.saga_id, work.owned()) {
                 Telling::Told => break,
+                Telling::Later if work.owned().is_lost() => return,
                 Telling::Later => self.clock.sleep(Duration::from_millis(5)).await,
                 Telling::Nobody => {
                     if let Some(driver) = driver::prepare(self, work, Arc::new(saga), header) {

@@ -297,9 +297,10 @@ impl Inner {
             && saga.waits_for_lock()
             && accepted.start_at.is_none()
             && accepted.prepared.is_none();
-        let grant = (work.is_some() && !accepted.lock_keys.is_empty()).then(|| GrantAtOnce {
-            status: if runs { Status::Running } else { header.status },
-            facts: runs.then(|| facts_of_grant(&saga, now)).flatten(),
+        let grant = (work.is_some() && !accepted.lock_keys.is_empty()).then(|| {
+            let untold = if runs { Status::Running } else { header.status };
+            let told = runs.then(|| told_at_once(&saga, &header)).flatten();
+            told.unwrap_or_else(|| GrantAtOnce::untold(untold))
         });
         let (reply, receiver) = oneshot::channel();
         let new = NewSaga {
@@ -415,12 +416,19 @@ impl Inner {
     }
 }
 
-/// The facts that follow when this saga is granted its lock keys at the time `now`, with a place for
-/// their tokens.
-fn facts_of_grant(saga: &Saga, now: Timestamp) -> Option<GrantFacts> {
+/// What follows when this new saga, whose row would be `header`, is granted its lock keys in the
+/// write that makes it. None if more of its row changes by that than its status.
+fn told_at_once(saga: &Saga, header: &Header) -> Option<GrantAtOnce> {
     const TOKENS: &str = r#""tokens":["#;
+    let now = header.updated_at;
+    let mut granted = saga.clone();
     let tokens = vec![Token(0); saga.accepted().lock_keys.len()];
-    let mut records = saga.clone().handle(now, Input::Granted(tokens)).ok()?.records;
+    let mut records = granted.handle(now, Input::Granted(tokens)).ok()?.records;
+    let status = granted.status();
+    let row = Header { status, wake: Wake::InMemory, ..header.clone() };
+    if driver::header(&granted, now, Wake::InMemory) != row {
+        return None;
+    }
     let Event::LockGranted { tokens } = &mut records.first_mut()?.event else { return None };
     tokens.clear();
     // Nothing of the caller's stands before them.
@@ -428,7 +436,7 @@ fn facts_of_grant(saga: &Saga, now: Timestamp) -> Option<GrantFacts> {
     let at = before.find(TOKENS)? + TOKENS.len();
     let after = before.split_off(at);
     let record_count = u32::try_from(records.len()).ok()?;
-    Some(GrantFacts { before, after, record_count })
+    Some(GrantAtOnce { status, facts: Some(GrantFacts { before, after, record_count }) })
 }
 
 /// A saga's lock keys, those of its definition and `more`, sorted, each once.

@@ -72,7 +72,8 @@ async fn write(inner: &Arc<Inner>, mut gathered: Gathered) {
             return;
         }
         let (sagas, bytes) = (gathered.sagas(), gathered.bytes());
-        let (batch, waiting) = gathered.into_batch();
+        let (mut batch, waiting) = gathered.into_batch();
+        batch.successors_in = inner.ownership.ready_of(&batch.leases);
         let began = inner.clock.elapsed();
         let error = match inner.store.write(&batch).await {
             Ok(written) => {
@@ -165,13 +166,13 @@ fn drop_lost(gathered: &mut Gathered) {
 
 /// Tells everyone what was written.
 fn answer(inner: &Arc<Inner>, waiting: Waiting, written: Written) {
+    let mut following = Vec::with_capacity(written.successors.len());
     for successor in written.successors {
         // Counted as work before who released is told, so that a hand-over waits for it.
         let owned = waiting.owned(successor.saga.partition);
         let is_wanted = |own: &&Arc<Owned>| !own.is_lost() && !Mutant::SuccessorForgotten.is_on();
         if let Some(own) = owned.filter(is_wanted) {
-            let following = Arc::clone(inner).follow(own.work(), successor);
-            inner.tasks.spawn_on(following, &inner.runtime);
+            following.push(Arc::clone(inner).follow(own.work(), successor));
         }
     }
     for ((_, reply), outcome) in waiting.accepts.into_iter().zip(written.accepts) {
@@ -183,6 +184,10 @@ fn answer(inner: &Arc<Inner>, waiting: Waiting, written: Written) {
         for reply in replies {
             let _ = reply.send(Ok(tokens.clone()));
         }
+    }
+    // After that, so that a guard is given up before the next saga asks for it.
+    for follow in following {
+        inner.tasks.spawn_on(follow, &inner.runtime);
     }
     if !written.woken.is_empty() {
         inner.wake_poller.notify_one();

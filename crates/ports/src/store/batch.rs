@@ -13,6 +13,10 @@ use super::{InboxId, Lease, Partition, StoredSaga, Tickets};
 pub struct Batch {
     /// The leases that the batch relies on; each partition at most once.
     pub leases: Vec<Lease>,
+    /// Those of their partitions in which sagas that move up may be granted their keys in this
+    /// write (see [`Successor`]): not while the owner still reads the partition's sagas, nor when it
+    /// gives the partition back.
+    pub successors_in: Vec<Partition>,
     /// New sagas. Those in a partition without a lease above are for another owner to start.
     pub accepts: Vec<NewSaga>,
     /// Further facts of sagas that exist; each saga's partition has a lease above.
@@ -27,6 +31,11 @@ impl Batch {
     /// Whether it relies on a lease of this partition.
     pub fn is_under(&self, partition: Partition) -> bool {
         self.leases.iter().any(|lease| lease.partition == partition)
+    }
+
+    /// Whether it may grant a saga its keys that it does not ask for.
+    pub fn may_follow(&self, partition: Partition, saga_id: &str) -> bool {
+        self.successors_in.contains(&partition) && !self.names(saga_id)
     }
 
     /// Whether it changes this saga or asks for its lock keys.
@@ -207,7 +216,7 @@ pub struct Written {
 }
 
 /// A saga that got its keys from the one before it, so that nobody has to find it first. It may
-/// be so for those in a partition with a lease in the batch that the batch does not name itself;
+/// be so for those in a partition of [`Batch::successors_in`] that the batch does not name itself;
 /// for others, for paused ones, and where a key of theirs is not one of the batch, the owner is
 /// woken.
 #[derive(Clone, Debug)]

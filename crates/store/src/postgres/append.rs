@@ -8,7 +8,8 @@ use super::lease::{Leases, fenced};
 use super::pool::Query;
 
 /// Appends chunks to journals and brings rows up to date, from parameters $3 to $16, if all leases
-/// hold and each chunk follows on the last one of its saga: `go.ahead` says so.
+/// hold and each chunk, also one without facts, follows on the last one of its saga: `go.ahead` says
+/// so.
 macro_rules! appended {
     () => {
         ", sound AS (
@@ -29,7 +30,7 @@ macro_rules! appended {
     SELECT j.partition, j.saga_id, j.first_seq, j.record_count, j.records
     FROM unnest($3::int[], $4::text[], $5::bigint[], $6::int[], $7::text[])
         AS j (partition, saga_id, first_seq, record_count, records)
-    WHERE (SELECT ahead FROM go)
+    WHERE j.record_count > 0 AND (SELECT ahead FROM go)
 ), header AS (
     UPDATE saga s SET
         status = h.status, paused = h.paused, step = h.step, reason = h.reason,
@@ -125,12 +126,10 @@ impl<'b> Chunks<'b> {
         }
     }
 
-    /// Adds further facts, if there are any.
+    /// Adds further facts; without any, where they would begin.
     pub(super) fn push_append(&mut self, append: &'b Append) {
-        if append.record_count > 0 {
-            let (partition, from) = (append.partition, append.from.cast_signed());
-            self.push(partition, &append.saga_id, from, append.record_count, &append.records);
-        }
+        let (partition, from) = (append.partition, append.from.cast_signed());
+        self.push(partition, &append.saga_id, from, append.record_count, &append.records);
     }
 
     /// Adds the first facts of a saga, if there are any.

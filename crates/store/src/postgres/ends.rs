@@ -25,11 +25,10 @@ struct Halves {
 }
 
 impl Ends {
-    /// One a chunk: whether it begins where its saga's journal is known to end.
-    pub(super) fn follow(&self, appends: &[Append]) -> Vec<bool> {
+    /// One each: whether it begins where its saga's journal is known to end.
+    pub(super) fn follow<'b>(&self, appends: impl Iterator<Item = &'b Append>) -> Vec<bool> {
         self.with(|known| {
-            let chunks = appends.iter().filter(|append| append.record_count > 0);
-            chunks.map(|append| known.end(&append.saga_id) == Some(append.from)).collect()
+            appends.map(|append| known.end(&append.saga_id) == Some(append.from)).collect()
         })
     }
 

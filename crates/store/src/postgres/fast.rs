@@ -4,7 +4,8 @@
 //! refuses it whole: a saga, key or chunk that is there breaks a primary key, and a chunk that does
 //! not follow on its saga's last one has no `first_seq`, which must not be NULL. Then the statements
 //! of [`super::accept`] and [`super::append`] come, which tell what is there. So this one needs
-//! neither `ON CONFLICT`, which costs each row a look-up more, nor to hand ids from part to part.
+//! neither `ON CONFLICT`, which costs each row a look-up more, nor to hand ids from part to part. A
+//! row that changes without facts is only written so where the end of its journal is known.
 //!
 //! Its arrays are taken apart in lists of columns: in `FROM` each would get a buffer of its own.
 
@@ -261,19 +262,24 @@ impl<'b> Fast<'b> {
             .filter_map(|new| Some((new.idempotency_key.as_deref()?, new.saga_id.as_str())))
             .collect();
         keys.sort_unstable();
-        let mut known = ends.follow(&batch.appends);
+        let facts = || batch.appends.iter().filter(|append| append.record_count > 0);
+        let mut known = ends.follow(facts());
         let mut chunks = Chunks::with_capacity(batch.appends.len() + news.len());
         let mut rows = Rows::default();
-        for append in &batch.appends {
-            chunks.push_append(append);
-            rows.push(append);
-        }
+        facts().for_each(|append| chunks.push_append(append));
+        batch.appends.iter().for_each(|append| rows.push(append));
         for new in &news {
             chunks.push_first(new);
         }
         known.resize(chunks.len(), true);
         let (keys, keyed) = keys.into_iter().unzip();
         Self { chunks, known, rows, accepts: Accepts::of(news), keys, keyed }
+    }
+
+    /// Whether it can be told that rows which change without facts are those of their journals' ends.
+    pub(super) fn may_write(batch: &Batch, ends: &Ends) -> bool {
+        let bare = batch.appends.iter().filter(|append| append.record_count == 0);
+        ends.follow(bare).into_iter().all(|is_known| is_known)
     }
 
     pub(super) fn query<'q>(&'q self, leases: &'q Leases) -> Query<'q> {

@@ -274,7 +274,7 @@ impl<'b> Followers<'b> {
         Self {
             heads,
             unnamed: heads.iter().copied().filter(|head| !batch.names(head)).collect(),
-            partitions: batch.leases.iter().map(|lease| i32::from(lease.partition.0)).collect(),
+            partitions: batch.successors_in.iter().map(|own| i32::from(own.0)).collect(),
         }
     }
 

@@ -29,8 +29,9 @@ pub(super) async fn transaction(
 ) -> Result<Written, Stop> {
     let is_usual = !(batch.appends.is_empty() && batch.accepts.is_empty())
         && batch.appends.iter().all(|append| append.tickets != Tickets::Requeue);
-    if is_usual && store.guesses.may_guess() {
-        let fast = Fast::new(batch, store.generation.ends());
+    let ends = store.generation.ends();
+    if is_usual && Fast::may_write(batch, ends) && store.guesses.may_guess() {
+        let fast = Fast::new(batch, ends);
         begin(session).await?;
         let written = fast_statements(session, batch, leases, &fast).await;
         match end(session, written).await {

@@ -142,8 +142,9 @@ async fn one_statement(
     leases: &Leases,
     store: &PostgresStore,
 ) -> Result<Vec<PgRow>, Stop> {
-    if store.guesses.may_guess() {
-        let fast = Fast::new(batch, store.generation.ends());
+    let ends = store.generation.ends();
+    if Fast::may_write(batch, ends) && store.guesses.may_guess() {
+        let fast = Fast::new(batch, ends);
         match session.fetch(fast.query(leases)).await {
             Err(failure) if failure.is_wrong_guess() => store.guesses.wrong(),
             answer => return answer.map_err(Stop::at_commit),

@@ -364,7 +364,7 @@ async fn written(
 ) -> Result<Written, Failure> {
     let mut woken = answers.woken;
     let may_follow = |(partition, saga_id): &&(Partition, SagaId)| {
-        batch.is_under(*partition) && !batch.names(saga_id.as_str())
+        batch.may_follow(*partition, saga_id.as_str())
     };
     let next: Vec<SagaId> = woken.iter().filter(may_follow).map(|(_, id)| id.clone()).collect();
     let next = going_on(transaction.connection(), &next).await?;

@@ -25,6 +25,7 @@ async fn loaded(world: &World) -> Batch {
     world.store.post(&item).await.unwrap();
     Batch {
         leases: world.leases.clone(),
+        successors_in: Vec::new(),
         accepts: vec![queued("new", &["other"])],
         appends: vec![Append {
             header: Some(header(Status::Suspended)),

@@ -43,7 +43,11 @@ impl World {
 
     /// An empty batch under every lease.
     pub(super) fn batch(&self) -> Batch {
-        Batch { leases: self.leases.clone(), ..Batch::default() }
+        Batch {
+            leases: self.leases.clone(),
+            successors_in: self.leases.iter().map(|lease| lease.partition).collect(),
+            ..Batch::default()
+        }
     }
 
     pub(super) async fn try_write(&self, batch: Batch) -> Result<Written, WriteError> {
@@ -76,7 +80,7 @@ impl World {
         self.try_write(Batch { leases, appends: vec![append], ..Batch::default() }).await.unwrap()
     }
 
-    async fn ending(&self, saga_id: &SagaId) -> Append {
+    pub(super) async fn ending(&self, saga_id: &SagaId) -> Append {
         let from = self.records(saga_id).await.len() as u64;
         let (partition, _) = self.store.summary(saga_id).await.unwrap().unwrap();
         let header = Some(header(Status::Completed));

@@ -83,6 +83,23 @@ pub async fn facts_of_an_unknown_saga_are_an_error(store: Arc<dyn Store>) {
     }
 }
 
+/// A row that changes without facts says where its journal ends: who has read it before that can't
+/// set it back, not even that of a saga that has ended.
+pub async fn a_header_of_an_older_state_is_refused(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.accept(saga("s")).await;
+    let stale = || {
+        let parked = Header { wake: Wake::Parked, ..header(Status::Queued) };
+        Append { header: Some(parked), ..append(&id("s"), Partition(0), 1, &[]) }
+    };
+    world.append(append(&id("s"), Partition(0), 1, &[fact(1)])).await;
+    assert_refused(&world, vec![stale()]).await;
+    assert_eq!(world.status(&id("s")).await, Status::Running);
+    world.end(&id("s")).await;
+    assert_refused(&world, vec![stale()]).await;
+    assert_eq!(world.status(&id("s")).await, Status::Completed);
+}
+
 /// All of the row's changing part is replaced; without a header it stays.
 pub async fn a_header_replaces_the_whole_row(store: Arc<dyn Store>) {
     let world = World::new(store).await;

@@ -319,6 +319,19 @@ pub async fn a_release_grants_the_next_its_keys(store: Arc<dyn Store>) {
     assert!(world.ask("s1").await.unwrap() > next.tokens, "its owner may not have heard of it");
 }
 
+/// Where the owner can't drive it just now.
+pub async fn who_may_not_be_granted_its_keys_is_woken(store: Arc<dyn Store>) {
+    let world = World::new(store).await;
+    world.enter("s", &["k"]).await;
+    world.accept(NewSaga { partition: Partition(1), ..queued("next", &["k"]) }).await;
+    let appends = vec![world.ending(&id("s")).await];
+    let batch = Batch { appends, successors_in: vec![Partition(0)], ..world.batch() };
+    let written = world.try_write(batch).await.unwrap();
+    assert_eq!(written.woken, [(Partition(1), id("next"))]);
+    assert!(written.successors.is_empty(), "{written:?}");
+    assert!(world.ask("next").await.is_some());
+}
+
 /// It does not want its keys now, and whoever resumes it asks for them.
 pub async fn a_paused_saga_is_not_granted_what_it_waits_for(store: Arc<dyn Store>) {
     let world = World::new(store).await;

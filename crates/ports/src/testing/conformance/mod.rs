@@ -79,6 +79,7 @@ macro_rules! store_conformance {
                 facts_of_an_unknown_saga_are_an_error
                 a_header_replaces_the_whole_row
                 a_header_alone_leaves_the_journal
+                a_header_of_an_older_state_is_refused
                 pages_cover_the_journal
                 a_large_batch_is_written_whole
             }
@@ -105,6 +106,7 @@ macro_rules! store_conformance {
                 one_batch_grants_a_key_once
                 a_release_before_the_end_lets_the_next_run
                 a_release_grants_the_next_its_keys
+                who_may_not_be_granted_its_keys_is_woken
                 a_paused_saga_is_not_granted_what_it_waits_for
                 a_woken_saga_is_due_even_if_it_was_in_memory
                 tokens_grow_with_every_grant

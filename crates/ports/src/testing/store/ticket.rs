@@ -102,9 +102,8 @@ impl State {
         let (mut successors, mut woken) = (Vec::new(), Vec::new());
         for saga_id in heads {
             let Some(row) = self.sagas.get_mut(&saga_id) else { continue };
-            let may_follow = batch.is_under(row.partition)
-                && !batch.names(saga_id.as_str())
-                && !row.header.paused;
+            let may_follow =
+                batch.may_follow(row.partition, saga_id.as_str()) && !row.header.paused;
             if may_follow && row.lock_keys.iter().all(|key| freed.contains(key)) {
                 let saga = row.stored(&saga_id);
                 let tokens = self.grant(&saga_id).unwrap_or_default();
