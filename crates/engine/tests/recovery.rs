@@ -53,6 +53,32 @@ async fn a_drained_coordinator_hands_its_sagas_over_at_once() {
     assert_all_calls_made(&world, 20);
 }
 
+/// Who gives its lock keys back meanwhile hands them to nobody who would begin here.
+#[tokio::test(start_paused = true)]
+async fn a_hand_over_does_not_wait_for_a_queue() {
+    const CALL: Duration = Duration::from_millis(300);
+    let world = World::new(slow(300));
+    let first = world.start().await;
+    let mut document = order();
+    document["lock"] = json!({ "keys": ["sku:${input.sku}"] });
+    let step = document["steps"][0].clone();
+    document["steps"] = json!([step]);
+    let order = register(&first, &document).await;
+    for number in 0..40 {
+        start_saga(&first, &order, &format!("s{number}")).await;
+    }
+    let began = world.clock.now();
+    first.drain().await;
+    let took = world.clock.now().since(began);
+    assert!(took < CALL * 2, "given away after {took:?}");
+    let second = world.start().await;
+    for number in 0..40 {
+        let id = SagaId::new(format!("s{number}")).unwrap();
+        assert_ends(&second, &id, Status::Completed).await;
+    }
+    assert_eq!(world.participants.calls().len(), 40);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_hand_over_waits_for_sagas_that_are_being_claimed() {
     const ANSWERED_AFTER: Duration = Duration::from_secs(3);

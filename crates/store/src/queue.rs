@@ -4,6 +4,10 @@ use amends_core::LockKey;
 use amends_core::saga::Token;
 use amends_ports::store::{LockPlace, LockQueue, LockSummary, PLACES_MAX};
 
+/// Sagas that are granted their keys by the release of others in one write, at most: their journals
+/// are read in it. Others are woken.
+pub(crate) const SUCCESSORS_MAX: usize = 256;
+
 /// How many rows are counted to know how many wait: one may hold the key.
 pub(crate) const ROWS_MAX: u32 = PLACES_MAX + 1;
 

@@ -156,6 +156,12 @@ impl fmt::Display for BenchReport {
             f,
             "Limit: what a stand-in does that only calls and stores, in the same minute.\n"
         )?;
+        if self.rows.iter().any(|row| !row.limit.is_stored) {
+            writeln!(
+                f,
+                "That of a server that is there stores nothing, so that it is too high.\n"
+            )?;
+        }
         writeln!(f, "{}\n", table::costs(&self.rows))?;
         writeln!(f, "CPU in seconds of {} cores, and in µs a saga.\n", self.cores)?;
         writeln!(f, "{}\n", table::memory(&self.rows))?;

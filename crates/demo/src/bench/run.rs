@@ -114,6 +114,9 @@ pub async fn bench(options: BenchOptions) -> anyhow::Result<BenchReport> {
     if let Some(folder) = folder.filter(|folder| !folder.as_os_str().is_empty()) {
         anyhow::ensure!(folder.is_dir(), "--svg: {} is no folder", folder.display());
     }
+    if let Some(folder) = options.svg.as_ref().filter(|file| file.is_dir()) {
+        anyhow::bail!("--svg: {} is a folder; name a file in it", folder.display());
+    }
     tokio::select! {
         report = run_all(&options) => report,
         _ = interrupt.recv() => anyhow::bail!("interrupted"),

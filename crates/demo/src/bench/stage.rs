@@ -23,6 +23,8 @@ use super::{start, wire};
 
 /// Longest wait for an answer to what prepares a run.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
+/// Characters of an answer that is an error, as far as they are shown.
+const SAID_MAX: usize = 500;
 /// Name of the database for the limits.
 const LIMIT_DATABASE: &str = "bench_limit";
 
@@ -101,7 +103,8 @@ impl Stage {
         let database = match store {
             StoreKind::Postgres => {
                 let options = PostgresOptions { durable: true, ..PostgresOptions::default() };
-                Some(Postgres::start_with(options).await?)
+                let started = Postgres::start_with(options).await;
+                Some(started.context("PostgreSQL does not start; --store sqlite needs no server")?)
             }
             StoreKind::Sqlite | StoreKind::Server => None,
         };
@@ -141,7 +144,11 @@ impl Stage {
         };
         let own = format!("http://{}", stage.participant_address);
         let url = server.participant_url.as_ref().unwrap_or(&own);
-        stage.register(PARTICIPANT, &json!({ "endpoints": [url] })).await?;
+        let registered = stage.register(PARTICIPANT, &json!({ "endpoints": [url] })).await;
+        registered.with_context(|| match &stage.server_address {
+            Some(address) => format!("{address} does not answer as amends does"),
+            None => "the coordinator does not take the participant".to_owned(),
+        })?;
         for definition in &plan.definitions {
             stage.define(definition).await?;
         }
@@ -277,6 +284,7 @@ pub(super) async fn answer(request: reqwest::RequestBuilder) -> anyhow::Result<S
     let response = request.send().await?;
     let (url, status) = (response.url().clone(), response.status());
     let text = response.text().await?;
-    anyhow::ensure!(status.is_success(), "{url}: {status} {text}");
+    let said: String = text.chars().take(SAID_MAX).collect();
+    anyhow::ensure!(status.is_success(), "{url}: {status} {said}");
     Ok(text)
 }

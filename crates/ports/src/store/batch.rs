@@ -217,8 +217,8 @@ pub struct Written {
 
 /// A saga that got its keys from the one before it, so that nobody has to find it first. It may
 /// be so for those in a partition of [`Batch::successors_in`] that the batch does not name itself;
-/// for others, for paused ones, and where a key of theirs is not one of the batch, the owner is
-/// woken.
+/// for others, for paused ones, where a key of theirs is not one of the batch, and where there are
+/// very many, the owner is woken.
 #[derive(Clone, Debug)]
 pub struct Successor {
     /// As it is stored.

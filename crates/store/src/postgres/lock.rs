@@ -17,6 +17,7 @@ use super::idle::token_floor;
 use super::load::{is_same_saga, saga_of};
 use super::pool::Query;
 use super::{Failure, row};
+use crate::queue::SUCCESSORS_MAX;
 use crate::version::report_unreadable;
 
 /// Locks the keys of $1 (one an intended ticket) and of the sagas $2 and $3, and sets tickets aside
@@ -271,9 +272,10 @@ pub(super) struct Followers<'b> {
 
 impl<'b> Followers<'b> {
     pub(super) fn new(batch: &Batch, heads: &'b [&'b str]) -> Self {
+        let unnamed = heads.iter().copied().filter(|head| !batch.names(head));
         Self {
             heads,
-            unnamed: heads.iter().copied().filter(|head| !batch.names(head)).collect(),
+            unnamed: unnamed.take(SUCCESSORS_MAX).collect(),
             partitions: batch.successors_in.iter().map(|own| i32::from(own.0)).collect(),
         }
     }

@@ -18,6 +18,7 @@ use super::load::going_on;
 use super::row::{partition, saga_id};
 use super::statement::{NOTE_GRANTS, Step, TAKE_TOKENS};
 use super::writer::Transaction;
+use crate::queue::SUCCESSORS_MAX;
 
 /// `wake_us` of a saga that only something that happens wakes.
 pub(super) const PARKED: i64 = i64::MAX;
@@ -366,7 +367,8 @@ async fn written(
     let may_follow = |(partition, saga_id): &&(Partition, SagaId)| {
         batch.may_follow(*partition, saga_id.as_str())
     };
-    let next: Vec<SagaId> = woken.iter().filter(may_follow).map(|(_, id)| id.clone()).collect();
+    let next = woken.iter().filter(may_follow).take(SUCCESSORS_MAX);
+    let next: Vec<SagaId> = next.map(|(_, id)| id.clone()).collect();
     let next = going_on(transaction.connection(), &next).await?;
     woken.retain(|(_, saga_id)| next.iter().all(|(saga, _)| saga.saga_id != *saga_id));
     let mut next_tokens: Vec<Option<Vec<Token>>> = vec![None; next.len()];

@@ -22,7 +22,7 @@ pub struct ScenarioOptions {
     pub takeover: Option<u32>,
     /// So many coordinators over one PostgreSQL against one: speed, shares, and what moves when one
     /// joins and leaves.
-    #[arg(long, value_name = "COUNT", group = "scenario", value_parser = clap::value_parser!(u32).range(1..=16))]
+    #[arg(long, value_name = "COUNT", group = "scenario", value_parser = clap::value_parser!(u32).range(2..=16))]
     pub coordinators: Option<u32>,
     /// One of ten participants never answers, with as many sagas in flight that need it: speed of
     /// sagas that use the other nine, one step each.
@@ -43,6 +43,19 @@ pub(in super::super) enum Scenario {
     Coordinators(u32),
     /// A participant that never answers.
     Hanging,
+}
+
+impl Scenario {
+    /// Its option.
+    pub(in super::super) const fn name(self) -> &'static str {
+        match self {
+            Self::Finished { .. } => "--finished",
+            Self::Waiting(_) => "--waiting",
+            Self::Takeover(_) => "--takeover",
+            Self::Coordinators(_) => "--coordinators",
+            Self::Hanging => "--hanging",
+        }
+    }
 }
 
 impl ScenarioOptions {

@@ -46,7 +46,8 @@ pub(in super::super) async fn run(
             Scenario::Coordinators(count) => Box::pin(coordinators::run(scene, count)).await,
             Scenario::Hanging => Box::pin(hanging::run(scene)).await,
         };
-        let findings = findings.with_context(|| format!("{} {scenario:?}", store.name()))?;
+        let findings =
+            findings.with_context(|| format!("{} on {}", scenario.name(), store.name()))?;
         findings.lines().for_each(say);
         scenarios.push(findings);
     }
