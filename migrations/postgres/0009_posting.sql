@@ -2,12 +2,11 @@
 -- place, whatever else there is.
 --
 -- Readers before this release: may go on beside it. Their lists by label or lock key have no index
--- any more: right, but slow. What they delete leaves its rows in the two tables; these lead nowhere
--- and are passed over. Way back: drop both tables and saga_unlisted, and make saga_labelled and
--- saga_locking of 0002 again.
+-- any more after 0011: right, but slow. What they delete leaves its rows in the two tables; these
+-- lead nowhere and are passed over. Way back: drop both tables and saga_unlisted, and make
+-- saga_labelled and saga_locking of 0002 again.
 --
--- Takes its time where there are many sagas. They can be read and written meanwhile, but for the
--- last part, which reads them once for an index.
+-- Takes its time where there are many sagas. They can be read and written meanwhile.
 
 CREATE TABLE saga_label (
     name       TEXT COLLATE "C" NOT NULL,
@@ -42,10 +41,3 @@ WHERE s.listed AND s.lock_keys IS NOT NULL;
 -- After the rows: to sort them once is faster.
 ALTER TABLE saga_label ADD PRIMARY KEY (name, value, created_at, saga_id);
 ALTER TABLE saga_lock_key ADD PRIMARY KEY (lock_key, created_at, saga_id);
-
--- Serves lists as well, and leads to what is to be listed: nothing, unless a release before wrote
--- beside this one. No other index gives its order, so none is taken in its place.
-CREATE INDEX saga_unlisted ON saga (listed, created_at, saga_id)
-    WHERE NOT listed AND (labels IS NOT NULL OR lock_keys IS NOT NULL);
-DROP INDEX saga_labelled;
-DROP INDEX saga_locking;

@@ -1,9 +1,16 @@
 //! What a migration makes of the rows that an earlier release left.
-#![allow(clippy::unwrap_used, reason = "test code")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::time::Duration;
 
+use amends_store::postgres::PostgresStore;
 use amends_testbed::{Postgres, PostgresOptions};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection as _, Executor as _};
+
+mod server;
 
 /// The migrations in order, the first being number 1.
 fn migrations() -> Vec<String> {
@@ -103,4 +110,45 @@ async fn labels_and_lock_keys_lead_to_what_was_there_before_their_tables() {
     assert_eq!(answer(keys).await, "k:both l:both");
     let unlisted = "SELECT string_agg(saga_id, ' ' ORDER BY saga_id) FROM saga WHERE NOT listed";
     assert_eq!(answer(unlisted).await, "after between");
+}
+
+/// A long reader neither makes the upgrade fail nor does everybody else wait behind it for long.
+#[tokio::test]
+async fn a_long_reader_puts_an_upgrade_off() {
+    let server = server::shared(&[]).await;
+    let url = server::database(&server).await;
+    PostgresStore::connect(&url, server::options()).await.unwrap();
+    let mut reader = PgConnection::connect(&url).await.unwrap();
+    let before = "
+CREATE INDEX saga_labelled ON saga (saga_id);
+CREATE INDEX saga_locking ON saga (saga_id);
+DELETE FROM _sqlx_migrations WHERE version = 11;";
+    reader.execute(before).await.unwrap();
+    reader.execute("BEGIN; SELECT FROM saga").await.unwrap();
+    let mut upgrade = pin!(PostgresStore::connect(&url, server::options()));
+    let mut other = PgConnection::connect(&url).await.unwrap();
+    let others = async {
+        // The upgrade has given up once, and nobody is behind it.
+        let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND database =
+            (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let mut seen = Vec::new();
+        while seen != [1, 0] {
+            let now: i64 = sqlx::query_scalar(waits).fetch_one(&mut other).await.unwrap();
+            if seen.last().is_none_or(|last| *last != now) && (now > 0 || !seen.is_empty()) {
+                seen.push(now);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        other.execute("SELECT FROM saga").await.unwrap();
+    };
+    tokio::select! {
+        done = &mut upgrade => panic!("somebody still reads: {:?}", done.err()),
+        () = others => {}
+    }
+    reader.execute("COMMIT").await.unwrap();
+    upgrade.await.unwrap();
+    let left =
+        "SELECT count(*) FROM pg_indexes WHERE indexname IN ('saga_labelled', 'saga_locking')";
+    let left: i64 = sqlx::query_scalar(left).fetch_one(&mut reader).await.unwrap();
+    assert_eq!(left, 0);
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
+use sqlx::migrate::MigrateError;
 use sqlx::postgres::PgConnectOptions;
 use tokio::time::timeout;
 
+use super::failure::is_in_the_way;
 use super::generation::Generation;
 use super::guess::Guesses;
 use super::load::InDoubt;
@@ -19,6 +21,8 @@ use crate::version::Version;
 
 /// Connections that serve leases and nothing else.
 const CONTROL_CONNECTIONS: u32 = 2;
+/// Pause before a migration is tried again.
+const MIGRATION_PAUSE: Duration = Duration::from_secs(1);
 /// Longest time for all migrations; large tables take their time.
 const MIGRATION_TIMEOUT: Duration = Duration::from_mins(10);
 
@@ -198,9 +202,26 @@ async fn check_durability(session: &mut Session<'_>) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// Brings the schema on. What somebody else is in the way of is tried again.
 async fn migrate(session: &mut Session<'_>) -> Result<(), OpenError> {
     let migrator = migrator(POSTGRES);
-    let run = migrator.run_direct(None, session.connection(), false);
+    let run = async {
+        loop {
+            match migrator.run_direct(None, session.connection(), false).await {
+                Err(MigrateError::ExecuteMigration(error, migration)) if is_in_the_way(&error) => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(
+                        error,
+                        migration,
+                        "the schema can't be brought on while somebody reads or writes the sagas \
+                         for long; trying again"
+                    );
+                    tokio::time::sleep(MIGRATION_PAUSE).await;
+                }
+                done => return done,
+            }
+        }
+    };
     timeout(MIGRATION_TIMEOUT, run)
         .await
         .map_err(|_| OpenError::Schema(format!("not done after {MIGRATION_TIMEOUT:?}").into()))?

@@ -103,6 +103,12 @@ impl From<Failure> for Error {
     }
 }
 
+/// Whether somebody else held a lock for too long, or both waited for each other: tried again it may
+/// go.
+pub(super) fn is_in_the_way(error: &sqlx::Error) -> bool {
+    has_code(error, "55P03") || has_code(error, "40P01")
+}
+
 fn has_code(error: &sqlx::Error, code: &str) -> bool {
     matches!(error, sqlx::Error::Database(answer) if answer.code().is_some_and(|c| c == code))
 }
