@@ -51,13 +51,13 @@ pub struct BenchOptions {
     #[arg(long = "case", value_name = "CASE", value_delimiter = ',')]
     pub cases: Vec<Case>,
     /// Sagas under way at once [default: 64; for chain3 1, 16, 64, 256 and 1024].
-    #[arg(long, value_name = "COUNT", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=4_096))]
+    #[arg(long, value_name = "COUNT", value_delimiter = ',', allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=4_096))]
     pub in_flight: Vec<u32>,
     /// Seconds that each run is measured.
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    #[arg(long, default_value_t = 10, allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     pub seconds: u32,
     /// Seconds that each run goes on before it is measured.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=3_600))]
+    #[arg(long, default_value_t = 2, allow_negative_numbers = true, value_parser = clap::value_parser!(u32).range(0..=3_600))]
     pub warm_up_seconds: u32,
     /// Write a chart into this file.
     #[arg(long, value_name = "FILE")]
@@ -265,6 +265,8 @@ mod tests {
             (&["--header", "A: b"], "--address"),
             (&["--address", "127.0.0.1:7411", "--header", "Ab"], "Name: value"),
             (&["--case", "chain4"], "chain10"),
+            (&["--seconds", "-1"], "1..=3600"),
+            (&["--coordinators", "1"], "2..=16"),
         ] {
             let error = read(line).unwrap_err();
             assert!(error.contains(why), "{line:?}: {error}");

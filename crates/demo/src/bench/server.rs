@@ -20,7 +20,7 @@ pub struct ServerOptions {
     #[arg(long, value_name = "URL", requires = "address")]
     pub participant_url: Option<String>,
     /// How long the participant takes for an answer, in milliseconds.
-    #[arg(long, value_name = "MS", default_value_t = 0)]
+    #[arg(long, value_name = "MS", default_value_t = 0, allow_negative_numbers = true)]
     pub participant_latency_ms: u64,
 }
 
