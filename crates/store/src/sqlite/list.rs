@@ -23,15 +23,16 @@ impl SqliteStore {
         after: Option<&Cursor>,
         limit: u16,
     ) -> Result<Page<SagaSummary>, Failure> {
-        let mut connection = self.readers.acquire().await?;
+        // One view for all statements: nothing is seen twice, or missed, that changes in between.
+        let mut view = self.readers.begin().await?;
         let asked = Asked { filter, after, limit: i64::from(limit) + 1 };
         let lead = match Leads::of(filter, |_| true) {
             Leads::One(lead) => lead,
-            Leads::Count(leads) => rarest(filter, &counted(&mut connection, &asked, &leads).await?),
+            Leads::Count(leads) => rarest(filter, &counted(&mut view, &asked, &leads).await?),
         };
         let mut items: Vec<SagaSummary> = Vec::new();
         for mut query in asked.page(lead) {
-            for row in query.build().fetch_all(&mut *connection).await? {
+            for row in query.build().fetch_all(&mut *view).await? {
                 items.push(row::saga(&row)?.summary);
             }
         }
@@ -51,13 +52,13 @@ impl SqliteStore {
     }
 
     pub(super) async fn count_each(&self, limit: u32) -> Result<Vec<(Status, u32)>, Failure> {
-        let mut connection = self.readers.acquire().await?;
+        let mut view = self.readers.begin().await?;
         let mut counts = Vec::with_capacity(Status::ALL.len());
         for status in Status::ALL {
             let count: i64 = sqlx::query_scalar(COUNT)
                 .bind(status.as_str())
                 .bind(limit)
-                .fetch_one(&mut *connection)
+                .fetch_one(&mut *view)
                 .await?;
             counts.push((status, u32::try_from(count).unwrap_or(u32::MAX)));
         }
