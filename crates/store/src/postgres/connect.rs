@@ -23,8 +23,12 @@ use crate::version::Version;
 const CONTROL_CONNECTIONS: u32 = 2;
 /// Pause before a migration is tried again.
 const MIGRATION_PAUSE: Duration = Duration::from_secs(1);
-/// Longest time for all migrations; large tables take their time.
-const MIGRATION_TIMEOUT: Duration = Duration::from_mins(10);
+/// Longest time for one statement of a migration, and for the wait until another coordinator is done
+/// with them; large tables take their time. The server gives up itself, so that nothing goes on
+/// there that nobody waits for.
+const STATEMENT_MAX: Duration = Duration::from_mins(10);
+/// Longest time for all migrations, also where the server does not answer any more.
+const MIGRATIONS_MAX: Duration = Duration::from_hours(1);
 
 /// Makes the database's own facts, unless they are there.
 pub(super) const INITIALISE: &str = "\
@@ -67,7 +71,9 @@ impl PostgresStore {
             let with = |host: &PgConnectOptions| host.clone().options(settings.to_vec());
             Pool::new(hosts.iter().map(with).collect(), connections_max, &options)
         };
-        let setup = pool(&[("lock_timeout", "0".to_owned())], 1);
+        let patient =
+            [("lock_timeout", "0".to_owned()), ("statement_timeout", millis(STATEMENT_MAX))];
+        let setup = pool(&patient, 1);
         let generation = Arc::<Generation>::default();
         let version = Version::new(options.formats, POSTGRES);
         let partitions = prepare(&setup, &options, &version, &generation).await?;
@@ -116,14 +122,17 @@ fn hosts(url: &str) -> Result<Vec<PgConnectOptions>, OpenError> {
 
 /// Settings of every connection.
 fn settings(options: &PostgresOptions) -> Vec<(&'static str, String)> {
-    let ms = |duration: Duration| duration.as_millis().max(1).to_string();
     vec![
-        ("statement_timeout", ms(options.statement_timeout)),
-        ("lock_timeout", ms(options.lock_timeout)),
+        ("statement_timeout", millis(options.statement_timeout)),
+        ("lock_timeout", millis(options.lock_timeout)),
         // A coordinator that died in a transaction must not keep its partitions locked.
-        ("idle_in_transaction_session_timeout", ms(options.statement_timeout)),
+        ("idle_in_transaction_session_timeout", millis(options.statement_timeout)),
         ("jit", "off".to_owned()),
     ]
+}
+
+fn millis(duration: Duration) -> String {
+    duration.as_millis().max(1).to_string()
 }
 
 /// Settings for the statements that run per saga and per batch. Each has one good plan: from its
@@ -222,9 +231,9 @@ async fn migrate(session: &mut Session<'_>) -> Result<(), OpenError> {
             }
         }
     };
-    timeout(MIGRATION_TIMEOUT, run)
+    timeout(MIGRATIONS_MAX, run)
         .await
-        .map_err(|_| OpenError::Schema(format!("not done after {MIGRATION_TIMEOUT:?}").into()))?
+        .map_err(|_| OpenError::Schema(format!("not done after {MIGRATIONS_MAX:?}").into()))?
         .map_err(|error| OpenError::Schema(error.into()))
 }
 
