@@ -7,8 +7,9 @@
 
 use std::collections::BTreeSet;
 
+use amends_core::Timestamp;
 use amends_core::saga::Status;
-use amends_ports::SagaFilter;
+use amends_ports::{Cursor, SagaFilter};
 
 /// Rows of a condition that are counted at most. As many are read as a whole where they have to be
 /// sorted.
@@ -29,6 +30,36 @@ pub(crate) enum Lead {
     Created,
     /// The beginning of the id.
     Id,
+}
+
+/// The end of what a list shows, in the order of time.
+pub(crate) enum Until<'f> {
+    Anything,
+    Before(Timestamp),
+    After(&'f Cursor),
+}
+
+/// Where a page in the order of time begins: of the cursor and the filter's end what is farther. One
+/// end only: of two on one side the database would begin at either.
+pub(crate) fn until<'f>(filter: &SagaFilter, after: Option<&'f Cursor>) -> Until<'f> {
+    match (after.filter(|_| filter.id_prefix.is_none()), filter.created_before) {
+        (Some(cursor), Some(before)) if before <= cursor.created_at => Until::Before(before),
+        (Some(cursor), _) => Until::After(cursor),
+        (None, Some(before)) => Until::Before(before),
+        (None, None) => Until::Anything,
+    }
+}
+
+/// The ids that a page under a prefix may show: the first, and the one before which the last is. Ids
+/// are ASCII: every one that begins with the prefix is before the prefix and the last character.
+pub(crate) fn ids(filter: &SagaFilter, after: Option<&Cursor>) -> Option<(String, String)> {
+    let prefix = filter.id_prefix.as_ref()?;
+    let end = format!("{prefix}\u{10FFFF}");
+    let end = match after.map(|cursor| cursor.saga_id.as_str()) {
+        Some(last) if last < end.as_str() => last.to_owned(),
+        _ => end,
+    };
+    Some((prefix.clone(), end))
 }
 
 /// What was counted of a condition, newest first.

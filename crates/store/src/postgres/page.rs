@@ -8,13 +8,13 @@
 //! connections read tables by index and don't sort where they need not ([`super::connect`]).
 
 use amends_core::saga::Status;
-use amends_core::{DefinitionName, LockKey, Timestamp};
+use amends_core::{DefinitionName, LockKey};
 use amends_ports::{Cursor, SagaFilter};
 use sqlx::{Postgres, QueryBuilder};
 
 use super::Time;
 use super::list::summary_columns;
-use crate::lead::{COUNTED_MAX, Lead, statuses};
+use crate::lead::{COUNTED_MAX, Lead, Until, ids, statuses, until};
 
 type Sql = QueryBuilder<Postgres>;
 
@@ -82,13 +82,6 @@ impl Columns<'_> {
             Self::These(_) | Self::None => None,
         }
     }
-}
-
-/// The end of what a list shows, in the order of time.
-enum Until<'f> {
-    Anything,
-    Before(Timestamp),
-    After(&'f Cursor),
 }
 
 impl<'f> Asked<'f> {
@@ -217,16 +210,6 @@ impl<'f> Asked<'f> {
         self.push_times(sql, "k", false);
     }
 
-    fn until(&self) -> Until<'f> {
-        let cursor = self.after.filter(|_| !self.is_by_id());
-        match (cursor, self.filter.created_before) {
-            (Some(cursor), Some(before)) if before <= cursor.created_at => Until::Before(before),
-            (Some(cursor), _) => Until::After(cursor),
-            (None, Some(before)) => Until::Before(before),
-            (None, None) => Until::Anything,
-        }
-    }
-
     /// Every condition but the one that leads, which has its times in its range. A label and a lock
     /// key are asked for again, since the rows that led here may be left of another saga.
     fn push_rest(&self, sql: &mut Sql, row: &str, lead: Lead) {
@@ -262,7 +245,7 @@ impl<'f> Asked<'f> {
             sql.push(format_args!(" AND {open}{row}.created_at >= "));
             sql.push_bind(Time::from(from)).push(close);
         }
-        match self.until() {
+        match until(self.filter, self.after) {
             Until::Anything => {}
             Until::Before(before) => {
                 sql.push(format_args!(" AND {open}{row}.created_at < "));
@@ -278,14 +261,9 @@ impl<'f> Asked<'f> {
 
     /// Ids that begin with the prefix and come after the cursor.
     fn push_prefix(&self, sql: &mut Sql, row: &str, is_filter: bool) {
-        let Some(prefix) = &self.filter.id_prefix else { return };
+        let Some((first, end)) = ids(self.filter, self.after) else { return };
         let (open, close) = brackets(is_filter);
-        let end = format!("{prefix}\u{10FFFF}");
-        let end = match self.after.map(|cursor| cursor.saga_id.as_str()) {
-            Some(last) if last < end.as_str() => last.to_owned(),
-            _ => end,
-        };
-        sql.push(format_args!(" AND {open}{row}.saga_id >= ")).push_bind(prefix.clone());
+        sql.push(format_args!(" AND {open}{row}.saga_id >= ")).push_bind(first);
         sql.push(close).push(format_args!(" AND {open}{row}.saga_id < ")).push_bind(end);
         sql.push(close);
     }

@@ -4,13 +4,12 @@
 //! a plus before a column keeps other indexes away. So the plan is that of [`Lead`], whatever the
 //! planner knows of the tables.
 
-use amends_core::Timestamp;
 use amends_core::saga::Status;
 use amends_ports::{Cursor, SagaFilter};
 use sqlx::{QueryBuilder, Sqlite};
 
 use super::row::summary_columns;
-use crate::lead::{COUNTED_MAX, Lead, statuses};
+use crate::lead::{COUNTED_MAX, Lead, Until, ids, statuses, until};
 
 type Sql = QueryBuilder<Sqlite>;
 
@@ -163,22 +162,21 @@ impl<'f> Asked<'f> {
         self.push_times(sql, &format!("{}.", key.row));
     }
 
-    /// Times, and in the order of time the place of the cursor. One end only: of two on one side
-    /// the database would begin at either.
+    /// Times, and in the order of time the place of the cursor.
     fn push_times(&self, sql: &mut Sql, row: &str) {
         if let Some(from) = self.filter.created_from {
             sql.push(format_args!(" AND {row}created_us >= ")).push_bind(from.0);
         }
-        let before = self.filter.created_before;
-        let cursor = self.after.filter(|_| !self.is_by_id());
-        let is_farther =
-            |cursor: &&Cursor| before.is_none_or(|own: Timestamp| own > cursor.created_at);
-        if let Some(cursor) = cursor.filter(is_farther) {
-            sql.push(format_args!(" AND ({row}created_us, {row}saga_id) < ("));
-            sql.push_bind(cursor.created_at.0).push(", ");
-            sql.push_bind(cursor.saga_id.as_str().to_owned()).push(")");
-        } else if let Some(before) = before {
-            sql.push(format_args!(" AND {row}created_us < ")).push_bind(before.0);
+        match until(self.filter, self.after) {
+            Until::Anything => {}
+            Until::Before(before) => {
+                sql.push(format_args!(" AND {row}created_us < ")).push_bind(before.0);
+            }
+            Until::After(cursor) => {
+                sql.push(format_args!(" AND ({row}created_us, {row}saga_id) < ("));
+                sql.push_bind(cursor.created_at.0).push(", ");
+                sql.push_bind(cursor.saga_id.as_str().to_owned()).push(")");
+            }
         }
     }
 
@@ -206,16 +204,10 @@ impl<'f> Asked<'f> {
         }
     }
 
-    /// Ids that begin with the prefix and come after the cursor. Ids are ASCII: every one that
-    /// begins with the prefix is before the prefix and the last character.
+    /// Ids that begin with the prefix and come after the cursor.
     fn push_prefix(&self, sql: &mut Sql, row: &str) {
-        let Some(prefix) = &self.filter.id_prefix else { return };
-        let end = format!("{prefix}\u{10ffff}");
-        let end = match self.after.map(|cursor| cursor.saga_id.as_str()) {
-            Some(last) if last < end.as_str() => last.to_owned(),
-            _ => end,
-        };
-        sql.push(format_args!(" AND {row}saga_id >= ")).push_bind(prefix.clone());
+        let Some((first, end)) = ids(self.filter, self.after) else { return };
+        sql.push(format_args!(" AND {row}saga_id >= ")).push_bind(first);
         sql.push(format_args!(" AND {row}saga_id < ")).push_bind(end);
     }
 }
