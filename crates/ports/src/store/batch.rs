@@ -82,9 +82,13 @@ pub struct NewSaga {
 impl NewSaga {
     /// How many facts it was made with: those of a grant count if it was `granted` its lock keys.
     pub fn fact_count(&self, granted: bool) -> u64 {
-        let facts = self.grant.as_ref().and_then(|grant| grant.facts.as_ref());
-        let more = facts.filter(|_| granted).map_or(0, |facts| facts.record_count);
+        let more = self.grant_facts().filter(|_| granted).map_or(0, |facts| facts.record_count);
         u64::from(self.record_count) + u64::from(more)
+    }
+
+    /// The facts that are written with its lock keys, if it is granted them at once.
+    pub fn grant_facts(&self) -> Option<&GrantFacts> {
+        self.grant.as_ref()?.facts.as_ref()
     }
 }
 

@@ -161,9 +161,10 @@ pub(super) const FAST_BATCH_WITH_KEYS: &str = fenced!(
 
 /// The same in a transaction that has locked all its keys: takes the tickets of the sagas $41
 /// away, and gives those of new sagas ($36 to $40), with tokens and the status $43 where all keys of
-/// the saga are free, and with the facts that tell of it ($44 to $47). What is first now in a queue may be a saga of another owner; it is to be woken by a later
-/// statement, since this one may bring its row up to date as well, and would do one of both only.
-/// Answers these sagas, whether they have no keys but those that were freed, and what was granted.
+/// the saga are free, and with the facts that tell of it ($44 to $47). What is first now in a queue
+/// may be a saga of another owner; it is to be woken by a later statement, since this one may bring
+/// its row up to date as well, and would do one of both only. Answers these sagas, whether they have
+/// no keys but those that were freed, and what was granted.
 pub(super) const FAST_BATCH_WITH_TICKETS: &str = fenced!(
     chunks_and_rows!("$42"),
     ", ticket AS MATERIALIZED (

@@ -189,7 +189,7 @@ pub(super) struct ToldFacts<'b> {
 impl<'b> ToldFacts<'b> {
     /// Adds the tickets of a saga.
     fn push(&mut self, new: &'b NewSaga) {
-        let facts = new.grant.as_ref().and_then(|grant| grant.facts.as_ref());
+        let facts = new.grant_facts();
         for n in 0..new.lock_keys.len() {
             let (is_first, is_last) = (n == 0, n + 1 == new.lock_keys.len());
             let (before, after) = facts.map_or(("", ""), |facts| (&*facts.before, &*facts.after));

@@ -290,7 +290,7 @@ async fn grant(
         if let AcceptOutcome::Created { tokens: tokens @ None } = outcome {
             *tokens = take(&new.saga_id);
             texts.extend(tokens.iter().filter_map(|tokens| {
-                let facts = new.grant.as_ref()?.facts.as_ref()?;
+                let facts = new.grant_facts()?;
                 Some((new, facts.record_count, facts.records(tokens)))
             }));
         }

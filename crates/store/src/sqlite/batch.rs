@@ -4,8 +4,8 @@ use amends_core::SagaId;
 use amends_core::saga::Token;
 use amends_ports::failpoint;
 use amends_ports::store::{
-    AcceptOutcome, Append, Batch, GrantAtOnce, Header, Lease, NewSaga, Partition, Successor,
-    Tickets, Wake, WriteError, Written,
+    AcceptOutcome, Append, Batch, Header, Lease, NewSaga, Partition, Successor, Tickets, Wake,
+    WriteError, Written,
 };
 use serde::Serialize;
 use sqlx::sqlite::SqliteRow;
@@ -352,9 +352,8 @@ impl SqliteStore {
 }
 
 /// A saga that is granted its keys: the place for its tokens, how many, its id, and if it is new
-/// what it was made with and what goes with the grant.
-type Wanted<'a> =
-    (&'a mut Option<Vec<Token>>, usize, &'a SagaId, Option<(&'a NewSaga, &'a GrantAtOnce)>);
+/// what it was made with.
+type Wanted<'a> = (&'a mut Option<Vec<Token>>, usize, &'a SagaId, Option<&'a NewSaga>);
 
 /// Gives tokens to what was granted, and says what became of each part.
 async fn written(
@@ -381,8 +380,7 @@ async fn written(
                 return None;
             };
             let new = batch.accepts.get(index)?;
-            let told = Some((new, new.grant.as_ref()?));
-            Some((tokens, new.lock_keys.len(), &new.saga_id, told))
+            Some((tokens, new.lock_keys.len(), &new.saga_id, Some(new)))
         });
         let mut wanted: Vec<_> = at_once.collect();
         let mut places: Vec<_> = grants.iter_mut().map(Some).collect();
@@ -397,17 +395,17 @@ async fn written(
     if count > 0 {
         let mut next = take_tokens(transaction, count).await?;
         let mut granted = Vec::with_capacity(wanted.len());
-        for (place, keys, saga_id, told) in wanted {
+        for (place, keys, saga_id, new) in wanted {
             let end = next + keys as u64;
             let tokens: Vec<Token> = (next..end).map(Token).collect();
-            let facts = told.and_then(|(new, grant)| Some((new, grant.facts.as_ref()?)));
+            let facts = new.and_then(NewSaga::grant_facts);
             granted.push(GrantJson {
                 saga_id: saga_id.as_str(),
                 first: next,
-                status: told.map(|(_, grant)| grant.status.as_str()),
-                from: facts.map(|(new, _)| new.record_count),
-                record_count: facts.map(|(_, facts)| facts.record_count),
-                records: facts.map(|(_, facts)| facts.records(&tokens)),
+                status: new.and_then(|new| Some(new.grant.as_ref()?.status.as_str())),
+                from: new.filter(|_| facts.is_some()).map(|new| new.record_count),
+                record_count: facts.map(|facts| facts.record_count),
+                records: facts.map(|facts| facts.records(&tokens)),
             });
             *place = Some(tokens);
             next = end;

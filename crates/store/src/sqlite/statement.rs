@@ -36,8 +36,8 @@ pub(super) const TAKE_TOKENS: &str =
     "UPDATE meta SET value = value + $1 WHERE name = 'last_token' RETURNING value";
 
 /// Takes the sagas of the grants $1 into memory, adds the facts that tell of it, and notes their
-/// tokens on their tickets: those of a saga follow one another in the order of its keys. Every ticket is there: as an insertion, the
-/// statement is sure to go from the grants to their tickets.
+/// tokens on their tickets: those of a saga follow one another in the order of its keys. Every
+/// ticket is there: as an insertion, the statement is sure to go from the grants to their tickets.
 pub(super) const NOTE_GRANTS: &str = "
     UPDATE saga SET wake_us = NULL, status = coalesce(g.value ->> 'status', status)
     FROM json_each($1) AS g WHERE saga.saga_id = g.value ->> 'saga_id';

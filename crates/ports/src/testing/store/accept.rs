@@ -31,10 +31,10 @@ impl State {
             && let Some(row) = self.sagas.get_mut(&new.saga_id)
         {
             row.header.status = grant.status;
-            let told = grant.facts.as_ref().map(|facts| {
-                parse_records(&facts.records(tokens), facts.record_count).unwrap_or_default()
-            });
-            row.records.extend(told.unwrap_or_default());
+            if let Some(facts) = &grant.facts {
+                let told = parse_records(&facts.records(tokens), facts.record_count);
+                row.records.extend(told.unwrap_or_default());
+            }
         }
         AcceptOutcome::Created { tokens }
     }

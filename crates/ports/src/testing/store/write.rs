@@ -17,10 +17,9 @@ impl State {
             .accepts
             .iter()
             .map(|new| {
-                let granted = new.grant.as_ref().and_then(|grant| grant.facts.as_ref());
-                let granted =
-                    granted.map(|facts| parse_records(&facts.records(&[]), facts.record_count));
-                granted.transpose()?;
+                if let Some(facts) = new.grant_facts() {
+                    parse_records(&facts.records(&[]), facts.record_count)?;
+                }
                 parse_records(&new.records, new.record_count)
             })
             .collect::<Result<Vec<_>, _>>()?;
